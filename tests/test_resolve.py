@@ -1,0 +1,186 @@
+"""``resolve``: effective values, contradictions, and bytes that change only with a value."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from worldvla.params import strict
+from worldvla.params.benchmarks import MAX_STEPS
+from worldvla.params.report import ReportParams
+from worldvla.params.resolve import SECTIONS, resolve
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+LIMIT = MAX_STEPS["mini"]["goal"]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Work in a folder with a copy of params.yaml and conf/."""
+    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    shutil.copytree(REPOSITORY / "conf", tmp_path / "conf")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def edit(path: str, **changes: object) -> None:
+    """Change values of a YAML file; ``a__b`` is the key b of the section a."""
+    content = strict.read_yaml(Path(path))
+    for key, value in changes.items():
+        *sections, last = key.split("__")
+        inner = content
+        for section in sections:
+            inner = inner[section]
+        inner[last] = value
+    Path(path).write_text(yaml.safe_dump(content))
+
+
+def resolved() -> dict[str, str]:
+    return resolve(Path("params.yaml"), Path("conf"))
+
+
+def faults() -> list[str]:
+    with pytest.raises(ValueError, match=r"yaml: ") as caught:
+        resolved()
+    return str(caught.value).splitlines()
+
+
+@pytest.mark.usefixtures("project")
+class TestResolve:
+    @pytest.mark.parametrize("scale", sorted(path.stem for path in (REPOSITORY / "conf").glob("*.yaml")))
+    def test_every_stage_can_read_its_section(self, scale):
+        edit("params.yaml", scale=scale)
+        files = resolved()
+        assert list(files) == ["goal", "action-goal", "action_chunk-goal", "action_chunk_mask-goal", "report"]
+        for name, text in files.items():
+            path = Path(f"{name}.yaml")
+            path.write_text(text)
+            for section in strict.read_yaml(path):
+                strict.read({**SECTIONS, "report": ReportParams}[section], path)
+
+    def test_a_chunk_reaches_the_chunked_runs_only(self):
+        before = resolved()
+        edit("params.yaml", chunk=10)
+        after = resolved()
+        changed = {name for name in after if after[name] != before[name]}
+        assert changed == {"action_chunk-goal", "action_chunk_mask-goal", "report"}
+
+    def test_the_default_chunk_written_out_changes_nothing(self):
+        before = resolved()
+        edit("params.yaml", chunk=5)
+        assert resolved() == before
+
+    def test_the_long_suite_has_chunks_of_ten(self):
+        edit("params.yaml", benchmark="libero", suites=["goal", "long"])
+        files = resolved()
+        chunks = {name: yaml.safe_load(text)["train"]["chunk"] for name, text in files.items() if "-" in name}
+        assert chunks == {
+            "action-goal": 1,
+            "action_chunk-goal": 5,
+            "action_chunk_mask-goal": 5,
+            "action-long": 1,
+            "action_chunk-long": 10,
+            "action_chunk_mask-long": 10,
+        }
+        report = yaml.safe_load(files["report"])["report"]
+        assert report["variants"]["action_chunk"]["chunk"] == {"goal": 5, "long": 10}
+
+    def test_comments_and_order_do_not_matter(self):
+        before = resolved()
+        edit("params.yaml")
+        edit("conf/mini.yaml")
+        assert resolved() == before
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"scale": "paper"}, "params.yaml: scale is 'paper'; the files of conf/ give: mini, smoke"),
+            ({"suites": ["gaol"]}, "params.yaml: suites[0] is 'gaol'; did you mean 'goal'?"),
+            ({"suites": ["long"]}, "params.yaml: suite 'long' is not in the benchmark 'mini'; it has: goal"),
+            ({"suites": []}, "params.yaml: suites is []; expected at least one suite, each once"),
+            (
+                {"suites": ["goal", "goal"]},
+                "params.yaml: suites is ['goal', 'goal']; expected at least one suite, each once",
+            ),
+            ({"benchmark": "minni"}, "params.yaml: benchmark is 'minni'; did you mean 'mini'?"),
+            ({"chunk": 0}, "params.yaml: chunk is 0; expected at least 1"),
+            (
+                {"chunk": LIMIT + 1},
+                f"params.yaml: chunk is {LIMIT + 1}; expected at most {LIMIT}, the longest episode of the suite 'goal'",
+            ),
+            ({"history": 0}, "params.yaml: history is 0; expected at least 1"),
+            (
+                {"variants__action__mask": "cuasal"},
+                "params.yaml: variants.action.mask is 'cuasal'; did you mean 'causal'?",
+            ),
+            (
+                {"variants__action__chunkd": 1},
+                "params.yaml: unknown key 'variants.action.chunkd'; did you mean 'chunked'?",
+            ),
+            ({"variants": {}}, "params.yaml: variants is empty; expected at least one variant"),
+            (
+                {"variants": {"a-b": {"mask": "causal", "chunked": False}}},
+                "params.yaml: variants has 'a-b'; expected a name of small letters, digits and underscores",
+            ),
+            (
+                {"demonstrations": "local"},
+                "params.yaml: demonstrations is 'local' but demonstrations_folder is null; name the folder",
+            ),
+            (
+                {"demonstrations_folder": "demos"},
+                "params.yaml: demonstrations_folder is for demonstrations: local, which is 'scripted'; make the folder null",
+            ),
+            (
+                {"demonstrations": "hub"},
+                "params.yaml: demonstrations is 'hub' but only the benchmark 'libero' is published; use scripted",
+            ),
+        ],
+    )
+    def test_a_wrong_value_is_one_clear_sentence(self, changes, message):
+        edit("params.yaml", **changes)
+        assert faults() == [message]
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"train__steps": 0}, "conf/mini.yaml: train.steps is 0; expected at least 1"),
+            ({"train__stepz": 1}, "conf/mini.yaml: unknown key 'train.stepz'; did you mean 'steps'?"),
+            ({"train__seed": 1}, "conf/mini.yaml: 'train.seed' is set elsewhere (0); remove it here"),
+            ({"train": 3}, "conf/mini.yaml: 'train' is 3; expected 'key: value' lines"),
+            ({"trian": {}}, "conf/mini.yaml: unknown section 'trian'; did you mean 'train'?"),
+            ({"filter__pixels": "big"}, "conf/mini.yaml: filter.pixels is the text 'big'; expected a whole number"),
+            (
+                {"rollout__init_states_per_task": 51},
+                "conf/mini.yaml: rollout.init_states_per_task is 51; expected 1 to 50",
+            ),
+        ],
+    )
+    def test_a_wrong_size_is_one_clear_sentence(self, changes, message):
+        edit("conf/mini.yaml", **changes)
+        assert message in faults()
+
+    def test_a_missing_size_is_reported_once(self):
+        content = strict.read_yaml(Path("conf/mini.yaml"))
+        del content["filter"]
+        Path("conf/mini.yaml").write_text(yaml.safe_dump(content))
+        assert faults() == ["conf/mini.yaml: the key 'filter.pixels' is missing; expected a whole number"]
+
+    def test_all_faults_are_reported(self):
+        edit("conf/mini.yaml", train__batch=0, rollout__environments=0)
+        assert len(faults()) == 2
+        edit("params.yaml", scale="paper", chunk=LIMIT + 1)
+        assert len(faults()) == 2
+
+    def test_the_stage_ends_in_one_sentence_and_leaves_earlier_files_alone(self, project):
+        command = [sys.executable, "-m", "pipeline.resolve", "--params", str(project / "params.yaml")]
+        command += ["--conf", str(project / "conf"), "--out", str(project / "resolved")]
+        assert subprocess.run(command, cwd=REPOSITORY, capture_output=True).returncode == 0
+        before = {path.name: path.read_bytes() for path in (project / "resolved").iterdir()}
+        edit("params.yaml", chunk=0)
+        failed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+        assert failed.returncode == 1
+        assert failed.stderr == f"resolve: {project}/params.yaml: chunk is 0; expected at least 1\n"
+        assert {path.name: path.read_bytes() for path in (project / "resolved").iterdir()} == before

@@ -1,0 +1,72 @@
+"""How a stage talks to a person: flags, progress, and errors of one sentence."""
+
+import argparse
+import errno
+import inspect
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+
+LOG_EVERY_S = 30  # off a terminal a bar is a log line, this far apart
+
+
+class Progress(tqdm):
+    """A tqdm bar on a terminal; elsewhere one log line every 30 s and one at the end."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        interval = 0.2 if sys.stderr.isatty() else LOG_EVERY_S
+        super().__init__(*args, mininterval=interval, maxinterval=interval, dynamic_ncols=True, **kwargs)
+
+    @staticmethod
+    def status_printer(file: Any) -> Callable[[str], None]:
+        """Return the function that shows one state of the bar."""
+        if file.isatty():
+            return tqdm.status_printer(file)
+
+        def log(line: str) -> None:
+            if line.strip():
+                print(line.strip(), file=file, flush=True)
+
+        return log
+
+
+def progress(items: Iterable[Item], desc: str, unit: str, total: int | None = None) -> Iterator[Item]:
+    """Yield the items and show how many are done, the rate and the time left."""
+    yield from Progress(items, desc=desc, unit=unit, total=total)
+
+
+def run(main: Callable[..., None]) -> NoReturn:
+    """Run a stage's ``main`` with its keyword arguments as flags, and exit.
+
+    Every keyword argument of ``main`` is a ``Path`` or a ``str`` and becomes ``--its-name``. Bad input, a full disk and
+    an interruption end in one sentence on stderr and an exit code that is not 0.
+    """
+    parser = argparse.ArgumentParser(description=inspect.getdoc(main))
+    for name, parameter in inspect.signature(main).parameters.items():
+        flag = "--" + name.replace("_", "-")
+        required = parameter.default is inspect.Parameter.empty
+        parser.add_argument(flag, type=parameter.annotation, required=required, default=parameter.default)
+    arguments = vars(parser.parse_args())
+    stage = Path(inspect.getfile(main)).stem
+    started = time.monotonic()
+    try:
+        main(**arguments)
+    except ValueError as error:
+        sys.exit(f"{stage}: {error}")
+    except KeyboardInterrupt:
+        print(
+            f"{stage}: interrupted; earlier outputs are untouched. Run the same command to continue.", file=sys.stderr
+        )
+        sys.exit(130)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.exit(f"{stage}: the disk is full; earlier outputs are untouched. Free some space and run the same command.")
+    print(f"{stage}: finished in {time.monotonic() - started:.0f} s")
+    sys.exit(0)

@@ -1,0 +1,229 @@
+"""``params.yaml`` and ``conf/<scale>.yaml`` merged into effective values: a file per suite, per run, and for the report.
+
+A run is a variant on a suite. Every later stage depends on its own section of its own file, and a file's bytes change
+only when one of its values does: so a change re-runs what it changes and nothing else.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from worldvla.params import strict
+from worldvla.params.benchmarks import default_chunk, max_steps
+from worldvla.params.download import DownloadParams
+from worldvla.params.encode import EncodeParams
+from worldvla.params.experiment import ExperimentParams, VariantParams
+from worldvla.params.filter import FilterParams
+from worldvla.params.report import ReportedVariant, ReportParams
+from worldvla.params.rollout import RolloutParams
+from worldvla.params.split import SplitParams
+from worldvla.params.tokenizer import TokenizerParams
+from worldvla.params.train import TrainParams
+
+SECTIONS = {
+    "download": DownloadParams,
+    "filter": FilterParams,
+    "split": SplitParams,
+    "tokenizer": TokenizerParams,
+    "encode": EncodeParams,
+    "train": TrainParams,
+    "rollout": RolloutParams,
+}
+# Sections without a size: conf/<scale>.yaml does not have them.
+SIZELESS = ("split",)
+
+HEADER = "# Effective values, written by the stage resolve: edit params.yaml and conf/ instead.\n"
+
+
+def resolve(params: Path, conf: Path) -> dict[str, str]:
+    """Return the resolved files: name without ``.yaml`` -> text.
+
+    Args:
+        params: the file that a person edits.
+        conf: folder with one file of sizes per scale.
+
+    Raises:
+        ValueError: one line for every fault and contradiction in the two files.
+    """
+    experiment = strict.build(ExperimentParams, strict.read_yaml(params), f"{params}:")
+    faults = _contradictions(experiment, params)
+    scales = sorted(path.stem for path in conf.glob("*.yaml"))
+    if experiment.scale not in scales:
+        faults.append(f"{params}: scale is '{experiment.scale}'; the files of {conf}/ give: {', '.join(scales)}")
+    if faults:
+        raise ValueError("\n".join(faults))
+    files = _Resolver(experiment, conf / f"{experiment.scale}.yaml").files()
+    return {name: HEADER + yaml.safe_dump(_plain(sections), sort_keys=True) for name, sections in files.items()}
+
+
+def effective_chunk(experiment: ExperimentParams, variant: VariantParams, suite: str) -> int:
+    """Return the actions per answer of a run."""
+    if not variant.chunked:
+        return 1
+    return experiment.chunk or default_chunk(suite)
+
+
+def _contradictions(experiment: ExperimentParams, params: Path) -> list[str]:
+    """Return a sentence for every pair of values that do not go together."""
+    faults = []
+    chunked = any(variant.chunked for variant in experiment.variants.values())
+    for suite in experiment.suites:
+        try:
+            limit = max_steps(experiment.benchmark, suite)
+        except ValueError as error:
+            faults.append(f"{params}: {error}")
+            continue
+        if chunked and (experiment.chunk or 1) > limit:
+            faults.append(
+                f"{params}: chunk is {experiment.chunk}; expected at most {limit}, "
+                f"the longest episode of the suite '{suite}'"
+            )
+    if experiment.demonstrations == "local" and experiment.demonstrations_folder is None:
+        faults.append(f"{params}: demonstrations is 'local' but demonstrations_folder is null; name the folder")
+    if experiment.demonstrations != "local" and experiment.demonstrations_folder is not None:
+        faults.append(
+            f"{params}: demonstrations_folder is for demonstrations: local, which is "
+            f"'{experiment.demonstrations}'; make the folder null"
+        )
+    if experiment.demonstrations == "hub" and experiment.benchmark != "libero":
+        faults.append(f"{params}: demonstrations is 'hub' but only the benchmark 'libero' is published; use scripted")
+    return faults
+
+
+class _Resolver:
+    """Merges one experiment with the sizes of its scale; collects the faults of all files."""
+
+    def __init__(self, experiment: ExperimentParams, conf: Path) -> None:
+        """Read the sizes."""
+        self.experiment = experiment
+        self.conf = conf
+        self.sizes = strict.read_yaml(conf)
+        self.faults: dict[str, None] = {}  # an ordered set: runs that share a section share its faults
+
+    def files(self) -> dict[str, dict[str, Any]]:
+        """Return file name -> section -> params.
+
+        Raises:
+            ValueError: one line for every fault of the sizes.
+        """
+        sized = [section for section in SECTIONS if section not in SIZELESS]
+        for section in self.sizes:
+            if section not in sized:
+                self.faults[f"{self.conf}: unknown section '{section}'; {strict.known(section, sized)}"] = None
+        for section in sized:
+            if not isinstance(self.sizes.setdefault(section, {}), dict):
+                self.faults[f"{self.conf}: '{section}' is {self.sizes[section]}; expected 'key: value' lines"] = None
+                self.sizes[section] = {}
+        experiment = self.experiment
+        files = {}
+        for suite in experiment.suites:
+            files[suite] = self._suite(suite)
+            for name, variant in experiment.variants.items():
+                files[f"{name}-{suite}"] = self._run(variant, suite)
+        files["report"] = {"report": self._report()}
+        if self.faults:
+            raise ValueError("\n".join(self.faults))
+        return files
+
+    def _suite(self, suite: str) -> dict[str, Any]:
+        """Return the sections of the stages that run once per suite."""
+        experiment = self.experiment
+        where = {"benchmark": experiment.benchmark, "suite": suite}
+        return {
+            "download": self._section(
+                "download",
+                **where,
+                demonstrations=experiment.demonstrations,
+                folder=experiment.demonstrations_folder,
+                seed=experiment.seed,
+            ),
+            "filter": self._section("filter", **where, seed=experiment.seed),
+            "split": self._section("split", **where, protocol=experiment.split),
+            "tokenizer": self._section("tokenizer", pixels=self._shared("filter", "pixels"), seed=experiment.seed),
+            "encode": self._section("encode"),
+        }
+
+    def _run(self, variant: VariantParams, suite: str) -> dict[str, Any]:
+        """Return the sections of the stages that run once per variant and suite."""
+        experiment = self.experiment
+        samples = {
+            "chunk": effective_chunk(experiment, variant, suite),
+            "history": experiment.history,
+            "mask": variant.mask,
+            "seed": experiment.seed,
+        }
+        return {
+            "train": self._section(
+                "train",
+                **samples,
+                prompt=experiment.prompt,
+                split="train",
+                vocabulary=self._shared("tokenizer", "vocabulary"),
+            ),
+            "rollout": self._section(
+                "rollout",
+                **samples,
+                benchmark=experiment.benchmark,
+                suite=suite,
+                pixels=self._shared("filter", "pixels"),
+                max_steps=max_steps(experiment.benchmark, suite),
+            ),
+        }
+
+    def _report(self) -> ReportParams:
+        """Return what the report says about the whole experiment."""
+        experiment = self.experiment
+        variants = {
+            name: ReportedVariant(
+                mask=variant.mask,
+                chunked=variant.chunked,
+                history=experiment.history,
+                chunk={suite: effective_chunk(experiment, variant, suite) for suite in experiment.suites},
+            )
+            for name, variant in experiment.variants.items()
+        }
+        return ReportParams(
+            scale=experiment.scale,
+            seed=experiment.seed,
+            benchmark=experiment.benchmark,
+            demonstrations=experiment.demonstrations,
+            suites=experiment.suites,
+            variants=variants,
+        )
+
+    def _section(self, section: str, **given: Any) -> Any:
+        """Return a section's params of its sizes and of the values that are given elsewhere; note its faults."""
+        sizes = self.sizes.get(section, {})
+        for key in sizes:
+            if key in given:
+                self.faults[f"{self.conf}: '{section}.{key}' is set elsewhere ({given[key]}); remove it here"] = None
+        values = {**sizes, **{key: value for key, value in given.items() if value is not _ABSENT}}
+        try:
+            return strict.build(SECTIONS[section], values, f"{self.conf}: {section}")
+        except ValueError as error:
+            # A size that is missing where it belongs is not reported again where it is shared.
+            absent = {f"'{section}.{key}' is missing" for key, value in given.items() if value is _ABSENT}
+            for fault in str(error).splitlines():
+                if not any(words in fault for words in absent):
+                    self.faults[fault] = None
+            return None
+
+    def _shared(self, section: str, key: str) -> Any:
+        """Return a size that other sections take over."""
+        return self.sizes[section].get(key, _ABSENT)
+
+
+_ABSENT = object()
+
+
+def _plain(value: Any) -> Any:
+    """Return params as what YAML can hold."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _plain(dataclasses.asdict(value))
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value

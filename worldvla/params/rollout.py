@@ -1,0 +1,45 @@
+"""Params of the rollout stage."""
+
+from dataclasses import dataclass
+
+from worldvla.params.benchmarks import NUM_INIT_STATES, Benchmark, Suite
+from worldvla.params.ranges import at_least, between, check, multiple_of
+from worldvla.params.train import Mask
+
+
+@dataclass(frozen=True)
+class RolloutParams:
+    """How a policy is run in the simulator."""
+
+    benchmark: Benchmark
+    suite: Suite
+    # Actions executed per query (K), images per observation (M) and mask: those of the model's training.
+    chunk: int
+    history: int
+    mask: Mask
+    # Side of the images in pixels: that of the model's training.
+    pixels: int
+    # Rollouts per task, from the first of its fixed initial states; the paper has all 50.
+    init_states_per_task: int
+    # Rollouts that run in lock-step and share a batch of the policy.
+    environments: int
+    # Control steps before a rollout counts as failed.
+    max_steps: int
+    # Successes, and failures, to film.
+    num_videos: int
+    # Of the hard reset before each rollout.
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check(
+            self,
+            chunk=between(1, self.max_steps),
+            history=at_least(1),
+            pixels=multiple_of(16),
+            init_states_per_task=between(1, NUM_INIT_STATES),
+            environments=at_least(1),
+            max_steps=at_least(1),
+            num_videos=at_least(0),
+            seed=at_least(0),
+        )
