@@ -1,0 +1,65 @@
+"""Get the demonstrations of a suite: recorded by the scripted expert, or copied from a folder of the user's.
+
+Writes ``data/raw/<suite>/<task>_demo.hdf5``, one file per task in LIBERO's layout, and ``manifest.json`` with the sha256
+and the origin of each. Recording costs about half a second of a core per demonstration of a mini suite; an interrupted
+one continues from ``work/download/``.
+"""
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from worldvla import console, files
+from worldvla.data.raw import task_file, validate_raw
+from worldvla.data.work import work_folder
+from worldvla.params import strict
+from worldvla.params.download import DownloadParams
+from worldvla.simulation import libero
+from worldvla.simulation.recording import Recording, record
+
+
+def main(*, params: Path, out: Path) -> None:
+    """Download, copy or record the demonstrations of one suite."""
+    settings = strict.read(DownloadParams, params)
+    if settings.demonstrations == "hub":
+        raise ValueError("demonstrations: hub is not built yet; use demonstrations: local")
+    suite = libero.tasks(settings.benchmark, settings.suite)
+    work = work_folder("download", asdict(settings))
+    with files.atomic_folder(out) as folder:
+        if settings.demonstrations == "scripted":
+            count = settings.demonstrations_per_task
+            record(Recording(settings.benchmark, settings.suite, settings.pixels, settings.seed, count), work, folder)
+        else:
+            copy_local(settings.folder, suite, folder)
+        manifest = {}
+        for task in suite:
+            path = task_file(folder, task.name)
+            demos, steps = validate_raw(path, task.name, task.language)
+            content = {"sha256": files.file_digest(path), "demonstrations": demos, "steps": steps}
+            manifest[path.name] = {"origin": settings.demonstrations} | content
+        files.write_json(folder / "manifest.json", manifest)
+    shutil.rmtree(work, ignore_errors=True)
+    demos, steps = (sum(entry[key] for entry in manifest.values()) for key in ("demonstrations", "steps"))
+    print(
+        f"{out}: {len(manifest)} tasks, {demos} demonstrations, {steps} steps ({settings.demonstrations}). Next: filter"
+    )
+
+
+def copy_local(source: str | None, suite: list[libero.Task], folder: Path) -> None:
+    """Check every task's file in the user's folder, then copy them all."""
+    if source is None or not Path(source).is_dir():
+        got = "empty" if source is None else f"'{source}', no such folder"
+        raise ValueError(f"demonstrations_folder is {got}; name the folder of your HDF5 files in params.yaml")
+    missing = [task for task in suite if not task_file(Path(source), task.name).is_file()]
+    if missing:
+        found = f"{len(suite) - len(missing)} of {len(suite)} task files"
+        name = task_file(Path(source), missing[0].name).name
+        raise ValueError(f"{source}: {found}; missing '{name}'; add it, or name another demonstrations_folder")
+    for task in suite:
+        validate_raw(task_file(Path(source), task.name), task.name, task.language)
+    for task in suite:
+        shutil.copyfile(task_file(Path(source), task.name), task_file(folder, task.name))
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -1,0 +1,244 @@
+"""The simulator gives the same bits always and everywhere, the expert succeeds, and its recordings can be replayed."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from worldvla.data.filtering import replay
+from worldvla.data.raw import Trajectory, task_file, validate_raw
+from worldvla.files import file_digest
+from worldvla.simulation import recording, rendering
+from worldvla.simulation.expert import Expert, command
+from worldvla.simulation.libero import DUMMY_ACTION, Environment, init_states, max_steps, tasks
+from worldvla.simulation.mini.starts import draw_start
+from worldvla.simulation.mini.suites import GOAL
+from worldvla.workers import spawn_context
+
+TASKS = tasks("mini", "goal")
+
+
+@pytest.fixture(scope="module")
+def environment():
+    with Environment(TASKS[0], pixels=96, seed=0, cameras=recording.CAMERAS) as environment:
+        yield environment
+
+
+def episode_digest(environment: Environment, state: np.ndarray) -> str:
+    """Reset and run 20 actions; digest all states and the pictures of both cameras."""
+    digest = hashlib.sha256()
+    environment.reset(state)
+    for action in np.random.default_rng(1).uniform(-1, 1, (20, 7)):
+        digest.update(environment.state().tobytes())
+        digest.update(environment.frame().tobytes())
+        environment.step(action)
+    digest.update(environment.frame("robot0_eye_in_hand").tobytes())
+    return digest.hexdigest()
+
+
+def fresh_episode_digest(task_index: int, state: np.ndarray) -> str:
+    with Environment(TASKS[task_index], pixels=96, seed=0, cameras=recording.CAMERAS) as fresh:
+        return episode_digest(fresh, state)
+
+
+def test_a_reset_gives_the_bits_of_a_new_environment_whatever_was_before_and_in_another_process(environment):
+    state = init_states(TASKS[0])[3]
+    with spawn_context().Pool(1) as pool:
+        elsewhere = pool.apply_async(fresh_episode_digest, (0, state))
+        expected = fresh_episode_digest(0, state)
+        for steps in (0, 7):
+            environment.reset(init_states(TASKS[0])[5])
+            for _ in range(steps):
+                environment.step(np.array([1, -1, -1, 0.3, 0, 0, 1]))
+            assert episode_digest(environment, state) == expected
+        assert elsewhere.get() == expected
+
+
+def test_environments_of_one_process_do_not_disturb_each_other(environment):
+    environment.restore(init_states(TASKS[0])[0])
+    before = environment.frame()
+    with Environment(TASKS[3], pixels=64, seed=0) as other:
+        other.restore(init_states(TASKS[3])[1])
+        frame = other.frame()
+        assert frame.shape == (64, 64, 3)
+        np.testing.assert_array_equal(environment.frame(), before)
+        np.testing.assert_array_equal(other.frame(), frame)
+    np.testing.assert_array_equal(environment.frame(), before)
+
+
+def test_frames_are_upright_with_the_robots_left_on_the_left(environment):
+    environment.reset(init_states(TASKS[0])[0])
+    red, green, blue = np.moveaxis(environment.frame(pixels=128).astype(int), -1, 0)
+    places = {
+        "can": (red > 150) & (green < 80) & (blue < 80),
+        "milk": (blue > 150) & (red < 80),
+        "hand": (red > 150) & (green < 110) & (blue > 150),
+    }
+    rows, columns = ({name: np.nonzero(mask)[axis].mean() for name, mask in places.items()} for axis in (0, 1))
+    assert rows["hand"] < min(rows["can"], rows["milk"])
+    assert columns["milk"] < columns["can"]
+
+
+def test_the_scene_rests_at_the_start(environment):
+    for state in init_states(TASKS[0])[:3]:
+        environment.restore(state)
+        hand = environment.proprioception()["ee_pos"]
+        environment.reset(state)
+        assert np.abs(environment.proprioception()["ee_pos"] - hand).max() < 2e-3
+        moved = np.abs(environment.state() - state)[1:]
+        assert moved[:7].max() < 0.01  # joints (rad): the posture relaxes while the hand stays
+        assert moved[7:].max() < 1e-3
+
+
+def test_every_task_has_50_different_fixed_initial_states_and_no_demonstration_starts_from_one(environment):
+    states = {task.name: init_states(task) for task in TASKS}
+    together = np.concatenate(list(states.values()))
+    assert together.shape == (200, len(environment.state()))
+    assert len(np.unique(together, axis=0)) == 200
+    start = recording.record_demonstration(environment, seed=0, demo=0).states[0]
+    assert np.abs(together - start).max(1).min() > 1e-3
+
+
+def test_tasks_are_named_as_in_libero():
+    assert [task.name for task in TASKS] == [
+        "put_the_can_in_the_basket",
+        "put_the_can_in_the_tray",
+        "put_the_milk_in_the_basket",
+        "put_the_milk_in_the_tray",
+    ]
+    assert TASKS[2].language == "put the milk in the basket"
+    assert "(In mini_milk_1 mini_basket_1_contain_region)" in TASKS[2].bddl_file.read_text()
+    with pytest.raises(ValueError, match=r"benchmark is 'real'; known: mini, libero"):
+        tasks("real", "goal")
+    with pytest.raises(ValueError, match=r"suite 'kitchen' is not in the benchmark 'mini'; it has: goal"):
+        tasks("mini", "kitchen")
+
+
+def test_the_suite_is_a_libero_benchmark():
+    from worldvla.simulation.mini.benchmark import MINI_GOAL
+
+    benchmark = MINI_GOAL()
+    assert benchmark.get_task_names() == [task.name for task in TASKS]
+    assert Path(benchmark.get_task_bddl_file_path(1)) == TASKS[1].bddl_file
+    np.testing.assert_array_equal(benchmark.get_task_init_states(1), init_states(TASKS[1]))
+
+
+def test_a_command_that_is_not_finite_is_refused(environment):
+    environment.reset(init_states(TASKS[0])[0])
+    environment.step(DUMMY_ACTION)
+    with pytest.raises(ValueError, match=r"mini goal/put_the_can_in_the_basket step 1: action\[6\] is nan; expected"):
+        environment.step(np.array([0, 0, 0, 0, 0, 0, np.nan]))
+
+
+def test_an_unstable_simulation_is_an_error(environment):
+    environment.reset(init_states(TASKS[0])[0])
+    environment.robosuite.sim.data.qvel[:] = np.nan
+    with pytest.raises(RuntimeError, match="the simulation became unstable"):
+        environment.step(DUMMY_ACTION)
+
+
+def test_importing_the_module_imports_no_simulator():
+    code = "import sys, worldvla.simulation.libero as l; l.tasks('mini', 'goal'); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"robosuite", "mujoco", "libero", "torch"} & set(loaded)
+
+
+def test_a_missing_opengl_library_is_one_sentence(monkeypatch):
+    monkeypatch.delenv("MUJOCO_GL", raising=False)
+    monkeypatch.setattr("ctypes.util.find_library", lambda name: None)
+    with pytest.raises(ValueError, match=r"no OpenGL library .*; run: \./run setup"):
+        rendering.choose_backend()
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_the_expert_succeeds(index):
+    with Environment(TASKS[index], pixels=16, seed=0) as environment:
+        for placement in range(3):
+            environment.reset(draw_start(environment, "goal", [9, index, placement]))
+            expert = Expert(environment)
+            assert any(environment.step(expert.act()) for _ in range(max_steps("mini", "goal")))
+
+
+def test_commands_are_quarters_without_rotation():
+    np.testing.assert_array_equal(command((0.3, -0.9, 0.05), 1.0), [0.25, -1.0, 0, 0, 0, 0, 1])
+
+
+def test_a_recording_replays_exactly_and_still_succeeds_without_its_noops(environment):
+    demo = next(
+        demo
+        for demo in (recording.record_demonstration(environment, 0, number) for number in range(20))
+        if (np.abs(demo.actions[:, :6]).max(1) == 0).any()
+    )
+    environment.restore(demo.states[0])
+    for step, action in enumerate(demo.actions):
+        np.testing.assert_array_equal(environment.state(), demo.states[step])
+        environment.step(action)
+        np.testing.assert_array_equal(environment.frame()[::-1, ::-1], demo.agentview_rgb[step])
+    verdict, episode = replay(environment, Trajectory("demo_0", demo.actions, demo.states))
+    assert verdict.kept
+    assert verdict.num_noops > 0
+    assert episode is not None
+
+
+def record_with(workers: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(recording, "num_cores", lambda: workers)
+    plan = recording.Recording("mini", "goal", pixels=32, seed=3, demonstrations_per_task=2)
+    units = [recording.Unit(plan, 0, demo, demo + 1, folder / f"{demo}.hdf5") for demo in range(2)]
+    recording.record_units(units)
+    path = task_file(folder, TASKS[0].name)
+    recording.join(path, [unit.result for unit in units])
+    return path
+
+
+def test_a_recording_does_not_depend_on_the_number_of_workers(tmp_path, monkeypatch):
+    one, two = (record_with(workers, tmp_path / str(workers), monkeypatch) for workers in (1, 2))
+    assert file_digest(one) == file_digest(two)
+    num_demos, num_steps = validate_raw(one, TASKS[0].name, TASKS[0].language)
+    assert num_demos == 2
+    with h5py.File(one) as file:
+        assert num_steps == sum(len(file[f"data/demo_{number}/actions"]) for number in range(2))
+        assert file["data"].attrs["bddl_file_name"] == "mini_goal/put_the_can_in_the_basket.bddl"
+        assert str(Path(sys.prefix)) not in file["data/demo_1"].attrs["model_file"]
+
+
+def test_there_is_no_expert_for_libero(tmp_path):
+    with pytest.raises(ValueError, match=r"no scripted expert for the benchmark 'libero'; set benchmark: mini, or"):
+        recording.record(recording.Recording("libero", "goal", 128, 0, 1), tmp_path / "work", tmp_path)
+
+
+def test_containers_hold_what_is_asked():
+    for goal in GOAL.goals:
+        assert GOAL.thing(goal.item).region is None
+        assert GOAL.thing(goal.container).region is not None
+
+
+@pytest.mark.libero
+@pytest.mark.skipif("LIBERO_ASSETS" not in os.environ, reason="LIBERO_ASSETS names no folder")
+@pytest.mark.parametrize("suite", ["spatial", "object", "goal", "long"])
+def test_libero_suites_reset_reproducibly(suite):
+    task = tasks("libero", suite)[0]
+    states = init_states(task)
+    assert len(tasks("libero", suite)) == 10
+    assert len(states) == 50
+    with Environment(task, pixels=64, seed=0) as environment:
+        results = []
+        for _ in range(2):
+            environment.reset(states[7])
+            assert not environment.step(np.array([0.5, 0, -0.5, 0, 0, 0, 1]))
+            results.append((environment.state(), environment.frame()))
+    np.testing.assert_array_equal(results[0][0], results[1][0])
+    np.testing.assert_array_equal(results[0][1], results[1][1])
+    assert results[0][1].std() > 10
+
+
+@pytest.mark.libero
+@pytest.mark.skipif("LIBERO_ASSETS" not in os.environ, reason="LIBERO_ASSETS names no folder")
+def test_a_folder_of_assets_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setenv("LIBERO_ASSETS", "nowhere")
+    with pytest.raises(ValueError, match="LIBERO_ASSETS is nowhere, no such folder"):
+        Environment(tasks("libero", "goal")[0], pixels=16, seed=0)

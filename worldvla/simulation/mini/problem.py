@@ -1,0 +1,91 @@
+"""The embedded benchmark's problem class, objects and gripper, registered with LIBERO's engine.
+
+Importing this module imports robosuite and LIBERO's environments: ``libero.py`` does it in ``Environment`` only.
+"""
+
+from libero.libero.envs.base_object import register_object
+from libero.libero.envs.bddl_base_domain import TASK_MAPPING, register_problem
+from libero.libero.envs.regions import REGION_SAMPLERS, TableRegionSampler
+from robosuite.models.grippers import GRIPPER_MAPPING
+from robosuite.models.grippers.panda_gripper import PandaGripper
+from robosuite.models.objects import MujocoXMLObject
+
+from worldvla.simulation.mini import assets, visuals
+from worldvla.simulation.mini.suites import SUITES, Thing
+
+CONTROL_HZ = 10
+TIMESTEP_S = 0.01
+GRIPPER = "MiniPandaGripper"
+
+# @register_problem returns None, so LIBERO's classes are reachable through its table only.
+Tabletop = TASK_MAPPING["libero_tabletop_manipulation"]
+
+
+class MiniPandaGripper(PandaGripper):
+    """The Panda gripper at the speed of the real one.
+
+    robosuite moves the command by a constant per physics step, so that a coarser step would make the fingers slower.
+    """
+
+    @property
+    def speed(self) -> float:
+        """Change of the normalised finger command per physics step; robosuite's is 0.01 for 2 ms."""
+        return 0.16
+
+
+class Mini_Tabletop_Manipulation(Tabletop):  # noqa: N801 - LIBERO derives the BDDL problem's name from it
+    """LIBERO's tabletop problem with our arena, camera and looks."""
+
+    def __init__(self, bddl_file_name: str, *args: object, **kwargs: object) -> None:
+        """Build the problem of a BDDL file."""
+        kwargs["scene_xml"] = str(assets.folder() / "scene.xml")
+        super().__init__(bddl_file_name, *args, **kwargs)
+
+    def _setup_camera(self, mujoco_arena: object) -> None:
+        mujoco_arena.set_camera(  # pyright: ignore[reportAttributeAccessIssue]
+            camera_name="agentview",
+            pos=visuals.CAMERA_POSITION,
+            quat=visuals.camera_quaternion(visuals.CAMERA_POSITION, visuals.CAMERA_TARGET),
+            camera_attribs={"fovy": str(visuals.CAMERA_FOVY_DEG)},
+        )
+
+    def _load_model(self) -> None:
+        super()._load_model()
+        visuals.simplify(self.model.root)
+        shown = {geom.get("name") for geom in self.model.root.iter("geom")}
+        robot = self.robots[0].robot_model
+        for model in (robot, robot.mount, *robot.grippers.values()):
+            # robosuite looks these up by name when it builds its segmentation tables.
+            model._visual_geoms = [name for name in model._visual_geoms if model.naming_prefix + name in shown]
+
+
+class RegionSampler(TableRegionSampler):
+    """LIBERO's sampler, without its drop from 1 cm."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        """Place things 1 mm above the table."""
+        super().__init__(*args, **kwargs, z_offset=0.001)
+
+
+def _register_thing(suite: str, thing: Thing) -> None:
+    path = str(assets.folder() / "objects" / suite / f"{thing.name}.xml")
+
+    def init(self: MujocoXMLObject, name: str) -> None:
+        joints = [{"type": "free", "damping": "0.0005"}]
+        MujocoXMLObject.__init__(self, path, name, joints=joints, duplicate_collision_geoms=False)
+        # What LIBERO reads of its own objects.
+        self.category_name = thing.category
+        self.rotation, self.rotation_axis = (-thing.yaw, thing.yaw), "z"
+        self.object_properties = {"vis_site_names": {}}
+
+    # LIBERO makes the category's name of the class's: MiniCan -> mini_can
+    class_name = "".join(word.capitalize() for word in thing.category.split("_"))
+    register_object(type(class_name, (MujocoXMLObject,), {"__init__": init}))
+
+
+register_problem(Mini_Tabletop_Manipulation)
+REGION_SAMPLERS[assets.PROBLEM.lower()] = {"table": RegionSampler}
+GRIPPER_MAPPING[GRIPPER] = MiniPandaGripper
+for _suite in SUITES.values():
+    for _thing in _suite.things:
+        _register_thing(_suite.name, _thing)

@@ -1,0 +1,83 @@
+"""Where an episode of an embedded suite starts: drawn at random, or one of the fixed initial states."""
+
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from worldvla.files import atomic_file
+from worldvla.simulation.mini import assets
+from worldvla.simulation.mini.suites import INIT_STATE_SEED, NUM_INIT_STATES, SUITES
+
+TABLE_TOP = np.array([0, 0, 0.90])  # in the world frame (m)
+GRIPPER_OPEN_M = (0.04, -0.04)
+NUM_REST_STEPS = 5  # things are placed 1 mm above the table
+STAY = np.array([0, 0, 0, 0, 0, 0, -1.0])
+
+
+def init_states_file(suite: str, task_name: str) -> Path:
+    """Return the file of a task's fixed initial states; ``read_init_states`` makes it."""
+    return assets.folder() / "init_states" / suite / f"{task_name}.npy"
+
+
+def draw_start(environment: Any, suite: str, seed: list[int]) -> np.ndarray:
+    """Return a simulator state, float64 [n], with fresh placements and a fresh pose of the arm, all at rest.
+
+    Args:
+        environment: an ``Environment`` of a mini task; it is left in an arbitrary state.
+        suite: the mini suite.
+        seed: what the state is a function of.
+    """
+    generator = np.random.default_rng(seed)
+    environment.place(int(generator.integers(2**32)))
+    scene = SUITES[suite]
+    target = np.array(scene.start) + generator.uniform(-1, 1, 3) * scene.start_jitter + TABLE_TOP
+    move_arm(environment.robosuite, target)
+    for _ in range(NUM_REST_STEPS):
+        environment.step(STAY)
+    state = environment.state()
+    velocities = environment.robosuite.sim.model.nv
+    state[0] = 0.0  # time
+    state[-velocities:] = 0.0
+    return state
+
+
+def move_arm(env: Any, target: np.ndarray) -> None:
+    """Put the open gripper's centre at ``target`` (m, world frame) in its home orientation, by damped least squares."""
+    robot = env.robots[0]
+    model, data = env.sim.model._model, env.sim.data._data
+    site, joints, velocities = robot.eef_site_id, robot._ref_joint_pos_indexes, robot._ref_joint_vel_indexes
+    home = robot.controller.initial_ee_ori_mat
+    data.qpos[robot._ref_gripper_joint_pos_indexes] = GRIPPER_OPEN_M
+    jacobian = np.zeros((6, model.nv))
+    for _ in range(50):
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        current = data.site_xmat[site].reshape(3, 3)
+        turn = 0.5 * np.cross(current.T, home.T).sum(0)
+        error = np.concatenate([target - data.site_xpos[site], turn])
+        if np.abs(error).max() < 1e-6:
+            break
+        mujoco.mj_jacSite(model, data, jacobian[:3], jacobian[3:], site)
+        part = jacobian[:, velocities]
+        data.qpos[joints] += part.T @ np.linalg.solve(part @ part.T + 1e-6 * np.eye(6), error)
+    robot.controller.update(force=True)  # else its first goal is relative to the pose before
+
+
+def read_init_states(environment_of_task: Any, suite: str, index: int, task_name: str) -> np.ndarray:
+    """Return a task's fixed initial states, float64 [50, n], made on first use.
+
+    Args:
+        environment_of_task: builds the task's ``Environment``; called only when the file is not there yet.
+        suite: the mini suite.
+        index: the task's index.
+        task_name: the task's name.
+    """
+    path = init_states_file(suite, task_name)
+    if not path.exists():
+        with environment_of_task() as environment:
+            states = [draw_start(environment, suite, [INIT_STATE_SEED, index, i]) for i in range(NUM_INIT_STATES)]
+        with atomic_file(path) as scratch:
+            np.save(scratch, np.stack(states))
+    return np.load(path)

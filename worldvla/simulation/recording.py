@@ -1,0 +1,254 @@
+"""Demonstrations of the scripted expert in LIBERO's HDF5 layout, recorded on all cores.
+
+A demonstration is a function of the seed, the task and its number alone, whatever else is recorded beside it. As a
+person's, it has
+
+- bursts: a random motion of two steps, executed and recorded; the expert then corrects what it did. So the states around
+  the expert's path are covered, with clean labels almost everywhere;
+- hesitations: steps without motion and with an unchanged gripper, which the filter drops;
+- failures: now and then the expert lets go and gives up, which the filter finds out.
+
+``states[0]`` is a scene at rest. Restoring it and running the recorded actions gives the recorded states exactly.
+"""
+
+import signal
+from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from worldvla.console import Progress
+from worldvla.data.raw import RawDemonstration, RawHeader, demo_names, task_file, write_raw
+from worldvla.files import atomic_file
+from worldvla.simulation.expert import OPEN, Expert, command
+from worldvla.simulation.libero import DUMMY_ACTION, Environment, Task, max_steps, tasks
+from worldvla.simulation.mini.starts import draw_start
+from worldvla.workers import num_cores, spawn_context
+
+CAMERAS = ("agentview", "robot0_eye_in_hand")
+DEMOS_PER_UNIT = 10  # recorded by one worker in one go; an interruption loses no more
+
+# Streams of random numbers; the fixed initial states have their own.
+START_STREAM, BEHAVIOUR_STREAM = 1, 2
+
+BURST_PROBABILITY = 0.05  # per step
+BURST_STEPS = 2
+MAX_HESITATIONS = 4
+HESITATION_PROBABILITY = 0.25  # per step of a calm arm, until all are spent
+CALM_M = 0.006  # moved by hand and fingers in a step; a replay without the hesitation has to arrive where it would have
+CALM_COMMAND = 0.5
+FAILURE_PROBABILITY = 0.04  # per demonstration
+NUM_FAILURE_STEPS = 4
+NUM_TAIL_STEPS = 2  # after success, so that it is the last step's in a replay that differs a little
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What a suite's demonstrations are a function of."""
+
+    benchmark: str
+    suite: str
+    pixels: int
+    seed: int
+    demonstrations_per_task: int
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Some demonstrations of one task, and the file that they are recorded to."""
+
+    recording: Recording
+    task_index: int
+    start: int
+    stop: int
+    result: Path
+
+
+class Behaviour:
+    """The expert with a person's flaws."""
+
+    def __init__(self, environment: Environment, generator: np.random.Generator) -> None:
+        """Take an environment that was just restored."""
+        self._environment, self._generator = environment, generator
+        self._expert = Expert(environment)
+        self._last = DUMMY_ACTION
+        self._pose = self._current_pose()
+        self._hesitations = int(generator.integers(MAX_HESITATIONS + 1))
+        self._burst_steps = 0
+        self._burst = np.zeros(3)
+        gives_up = generator.random() < FAILURE_PROBABILITY
+        self._failure_step = int(generator.integers(8, 20)) if gives_up else None
+        self._num_steps = 0
+
+    @property
+    def has_given_up(self) -> bool:
+        """Whether the demonstration ends without success."""
+        return self._failure_step is not None and self._num_steps >= self._failure_step + NUM_FAILURE_STEPS
+
+    def act(self) -> np.ndarray:
+        """Return the action of the next step, float64 [7]."""
+        self._last = self._next()
+        self._num_steps += 1
+        return self._last
+
+    def _next(self) -> np.ndarray:
+        pose = self._current_pose()
+        calm = bool(np.abs(pose - self._pose).max() < CALM_M and np.abs(self._last[:3]).max() <= CALM_COMMAND)
+        self._pose = pose
+        if self._failure_step is not None and self._num_steps >= self._failure_step:
+            return command((0, 0, 1), OPEN)
+        if calm and self._hesitations and self._generator.random() < HESITATION_PROBABILITY:
+            self._hesitations -= 1
+            return command((0, 0, 0), self._last[6])
+        action = self._expert.act()
+        if not self._burst_steps and self._generator.random() < BURST_PROBABILITY:
+            self._burst_steps = BURST_STEPS
+            self._burst = self._generator.uniform(-1, 1, 3)
+        if self._burst_steps:
+            self._burst_steps -= 1
+            return command(self._burst, action[6])
+        return action
+
+    def _current_pose(self) -> np.ndarray:
+        """The hand's position and the fingers' (m)."""
+        proprioception = self._environment.proprioception()
+        return np.concatenate([proprioception["ee_pos"], proprioception["gripper_states"]])
+
+
+def record_demonstration(environment: Environment, seed: int, demo: int) -> RawDemonstration:
+    """Record demonstration number ``demo`` of the environment's task."""
+    task = environment.task
+    environment.restore(draw_start(environment, task.suite, [START_STREAM, seed, task.index, demo]))
+    behaviour = Behaviour(environment, np.random.default_rng([BEHAVIOUR_STREAM, seed, task.index, demo]))
+    rows = defaultdict(list)
+    solved = 0  # steps in a row
+    for _ in range(max_steps(task.benchmark, task.suite)):
+        rows["states"].append(environment.state())
+        rows["actions"].append(behaviour.act())
+        success = environment.step(rows["actions"][-1])
+        for name, values in environment.proprioception().items():
+            rows[name].append(values)
+        for camera in CAMERAS:
+            # Turned back into robosuite's orientation, in which LIBERO publishes them.
+            rows[camera].append(environment.frame(camera)[::-1, ::-1])
+        solved = solved + 1 if success else 0
+        if solved > NUM_TAIL_STEPS or behaviour.has_given_up:
+            break
+    arrays = {name: np.stack(values) for name, values in rows.items()}
+    return RawDemonstration(
+        actions=arrays["actions"],
+        states=arrays["states"],
+        robot_states=arrays["robot_states"],
+        ee_states=arrays["ee_states"],
+        gripper_states=arrays["gripper_states"],
+        joint_states=arrays["joint_states"],
+        agentview_rgb=arrays[CAMERAS[0]],
+        eye_in_hand_rgb=arrays[CAMERAS[1]],
+        model_file=environment.model_xml(),
+    )
+
+
+def record(recording: Recording, work: Path, out: Path) -> None:
+    """Record the demonstrations of a suite to one HDF5 file per task.
+
+    Args:
+        recording: what to record.
+        work: where finished units stay when the recording is interrupted; the next run goes on from them.
+        out: folder of the HDF5 files.
+
+    Raises:
+        ValueError: there is no expert for the benchmark.
+    """
+    if recording.benchmark != "mini":
+        raise ValueError(
+            f"there is no scripted expert for the benchmark '{recording.benchmark}'; "
+            "set benchmark: mini, or demonstrations: local"
+        )
+    suite = tasks(recording.benchmark, recording.suite)
+    units = [
+        Unit(recording, task.index, start, min(start + DEMOS_PER_UNIT, recording.demonstrations_per_task), result)
+        for task in suite
+        for start in range(0, recording.demonstrations_per_task, DEMOS_PER_UNIT)
+        for result in [work / task.name / f"{start:06d}.hdf5"]
+    ]
+    record_units(units)
+    for task in suite:
+        join(task_file(out, task.name), [unit.result for unit in units if unit.task_index == task.index])
+
+
+def record_units(units: list[Unit]) -> None:
+    """Record the units that are not there yet in one worker process per core."""
+    todo = [unit for unit in units if not unit.result.exists()]
+    total, missing = (sum(unit.stop - unit.start for unit in some) for some in (units, todo))
+    with (
+        ProcessPoolExecutor(num_cores(), spawn_context(), _end_quietly) as pool,
+        Progress(desc="record", unit="demo", total=total, initial=total - missing) as bar,
+    ):
+        try:
+            for future in as_completed([pool.submit(record_unit, unit) for unit in todo]):
+                bar.update(future.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _end_quietly() -> None:
+    """Let Ctrl-C, which reaches every process of a terminal, end a worker without a traceback of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+_kept: dict[tuple[Task, int], Environment] = {}
+
+
+def _environment(task: Task, pixels: int) -> Environment:
+    """Return the task's environment, kept from unit to unit: building it takes longer than a demonstration."""
+    if (task, pixels) not in _kept:
+        for environment in _kept.values():
+            environment.close()
+        _kept.clear()
+        _kept[task, pixels] = Environment(task, pixels=pixels, seed=0, cameras=CAMERAS)
+    return _kept[task, pixels]
+
+
+def record_unit(unit: Unit) -> int:
+    """Record a unit to its file and return its number of demonstrations (runs in a worker)."""
+    recording = unit.recording
+    task = tasks(recording.benchmark, recording.suite)[unit.task_index]
+    environment = _environment(task, recording.pixels)
+    header = RawHeader(
+        env_name=type(environment.robosuite).__name__,
+        problem_name=type(environment.robosuite).__name__.lower(),
+        language=task.language,
+        bddl_file_name=f"{task.benchmark}_{task.suite}/{task.bddl_file.name}",
+        bddl_file_content=task.bddl_file.read_text(),
+        env_kwargs={
+            "robots": ["Panda"],
+            "controller": "OSC_POSE",
+            "camera_names": list(CAMERAS),
+            "camera_heights": recording.pixels,
+            "camera_widths": recording.pixels,
+            "control_freq": environment.robosuite.control_freq,
+        },
+    )
+    demos = range(unit.start, unit.stop)
+    write_raw(unit.result, header, (record_demonstration(environment, recording.seed, demo) for demo in demos))
+    return len(demos)
+
+
+def join(path: Path, parts: list[Path]) -> None:
+    """Write one HDF5 file with the demonstrations of all parts, numbered on."""
+    num_demos = total = 0
+    attributes: dict[str, object] = {}
+    with atomic_file(path) as scratch, h5py.File(scratch, "w") as file:
+        data = file.create_group("data")
+        for part in parts:
+            with h5py.File(part, "r") as source:
+                for demo in demo_names(part):
+                    source.copy(f"data/{demo}", data, f"demo_{num_demos}")
+                    num_demos += 1
+                total += int(source["data"].attrs["total"])
+                attributes = dict(source["data"].attrs)
+        data.attrs.update(attributes | {"num_demos": num_demos, "total": total})
