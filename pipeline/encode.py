@@ -1,0 +1,57 @@
+"""Encode every frame of the kept episodes to codes and write token shards.
+
+Reads ``data/filtered/<suite>/``, ``data/splits/<suite>.parquet`` and ``data/tokenizer/<suite>/``; writes
+``data/shards/<suite>/<split>/*.tar`` for every split that has episodes. Costs one pass of the VQ-GAN's encoder per frame;
+an interrupted run continues from ``work/encode/``.
+"""
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from worldvla import console, files
+from worldvla.data.episodes import read_episode, read_episodes_table
+from worldvla.data.shards import TokenizedEpisode, shard_path, write_shard
+from worldvla.data.splits import read_split
+from worldvla.data.work import work_folder
+from worldvla.params import strict
+from worldvla.params.encode import EncodeParams
+from worldvla.tokenizers.image import ImageTokenizer
+
+
+def main(*, params: Path, filtered: Path, split: Path, tokenizer: Path, out: Path) -> None:
+    """Encode the episodes of one suite."""
+    settings = strict.read(EncodeParams, params)
+    members = read_split(split)
+    num_frames = {(row["task"], row["demo"]): row["num_steps"] for row in read_episodes_table(filtered) if row["kept"]}
+    image_tokenizer = ImageTokenizer.load(tokenizer)
+    inputs = [files.folder_digest(filtered), files.file_digest(split), files.folder_digest(tokenizer)]
+    work = work_folder("encode", [asdict(settings), inputs])
+    with console.Progress(desc="encode", unit="frame", total=sum(num_frames.values())) as bar:
+
+        def tokenize(task: str, demo: str) -> TokenizedEpisode:
+            episode = read_episode(filtered, task, demo)
+            starts = range(0, len(episode.frames), settings.batch)
+            codes = np.concatenate([image_tokenizer.encode(episode.frames[i : i + settings.batch]) for i in starts])
+            bar.update(len(codes))
+            return TokenizedEpisode(task, demo, episode.language, codes, episode.actions)
+
+        for name, pairs in members.items():
+            for index, start in enumerate(range(0, len(pairs), settings.episodes_per_shard)):
+                path = shard_path(work / name, index)
+                group = pairs[start : start + settings.episodes_per_shard]
+                if path.exists():
+                    bar.update(sum(num_frames[pair] for pair in group))
+                else:
+                    write_shard(path, (tokenize(*pair) for pair in group))
+    with files.atomic_folder(out) as folder:
+        shutil.copytree(work, folder, dirs_exist_ok=True)
+    shutil.rmtree(work)
+    shown = ", ".join(f"{name} {len(pairs)}" for name, pairs in members.items())
+    print(f"{out}: episodes: {shown}; {bar.n} frames. Next: train")
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -1,0 +1,48 @@
+"""Replay raw demonstrations without their no-ops and keep those that still succeed.
+
+Reads ``data/raw/<suite>/``; writes ``data/filtered/<suite>/`` (``worldvla/data/episodes.py`` says how it looks). Costs
+one simulation and one rendering per kept step, on all cores; an interrupted run continues from ``work/filter/``.
+"""
+
+import functools
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from worldvla import console, files
+from worldvla.data.filter_units import FilterTask, Unit, cut_units, join_units, run_unit, run_units, summary
+from worldvla.data.raw import task_files
+from worldvla.data.work import work_folder
+from worldvla.params import strict
+from worldvla.params.filter import FilterParams
+from worldvla.simulation import libero
+
+
+def main(*, params: Path, raw: Path, out: Path) -> None:
+    """Filter the demonstrations of one suite."""
+    settings = strict.read(FilterParams, params)
+    tasks = libero.tasks(settings.benchmark, settings.suite)
+    filter_tasks = [FilterTask(settings.suite, t.name, t.index, t.language, settings.pixels) for t in tasks]
+    sources = [files.file_digest(path) for path in task_files(raw, [task.name for task in tasks])]
+    work = work_folder("filter", [asdict(settings), sources])
+    units = cut_units(filter_tasks, raw, work)
+    run_units(units, functools.partial(replay_unit, settings))
+    with files.atomic_folder(out) as folder:
+        rows = join_units(units, folder)
+    shutil.rmtree(work)
+    for task in tasks:
+        reasons = summary(row["reason"] for row in rows if row["task"] == task.name)
+        print(f"  {task.name}: {reasons}")
+    steps = sum(row["num_steps"] for row in rows if row["kept"])
+    noops = sum(row["num_noops"] for row in rows)
+    print(f"{out}: {summary(row['reason'] for row in rows)}; {steps} steps kept, {noops} no-ops dropped. Next: split")
+
+
+def replay_unit(settings: FilterParams, unit: Unit) -> int:
+    """Replay one unit in its own environment (runs in a worker)."""
+    task = libero.tasks(settings.benchmark, settings.suite)[unit.task.index]
+    return run_unit(unit, libero.Environment(task, pixels=settings.pixels, seed=settings.seed))
+
+
+if __name__ == "__main__":
+    console.run(main)

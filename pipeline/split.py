@@ -1,0 +1,30 @@
+"""Assign the kept episodes to training and validation.
+
+Reads ``data/filtered/<suite>/episodes.parquet``; writes ``data/splits/<suite>.parquet``: suite, task, demo, split. Takes
+a second.
+"""
+
+from collections import Counter
+from pathlib import Path
+
+from worldvla import console
+from worldvla.data import splits
+from worldvla.data.episodes import read_episodes_table, write_table
+from worldvla.params import strict
+from worldvla.params.split import SplitParams
+
+
+def main(*, params: Path, filtered: Path, out: Path) -> None:
+    """Split the episodes of one suite."""
+    settings = strict.read(SplitParams, params)
+    pairs = [(row["task"], row["demo"]) for row in read_episodes_table(filtered) if row["kept"]]
+    split = splits.split_episodes(pairs, settings.protocol)
+    rows = [{"suite": settings.suite, "task": task, "demo": demo, "split": split[task, demo]} for task, demo in pairs]
+    write_table(out, rows, splits.SCHEMA)
+    counts = Counter(split.values())
+    shown = ", ".join(f"{name} {counts[name]}" for name in splits.SPLITS)
+    print(f"{out}: {len(rows)} episodes by the '{settings.protocol}' protocol: {shown}. Next: tokenizer")
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -1,0 +1,220 @@
+import contextlib
+import dataclasses
+import functools
+
+import numpy as np
+import pytest
+from test_episodes import HEADER, demonstration
+
+from worldvla.data import filter_units, raw
+from worldvla.data.episodes import read_episodes_table, read_filtered
+from worldvla.data.filtering import is_noop, replay
+
+OPEN, CLOSE = -1.0, 1.0
+
+
+class Slider:
+    """A fake simulator: dimension 0 pushes a block; the task is solved while the block lies in [goal, goal + 1)."""
+
+    def __init__(self, goal):
+        self.goal = goal
+        self.position = np.nan
+        self.steps = []
+
+    def reset(self, state):
+        self.position = state[0]
+        self.steps = []
+
+    def step(self, action):
+        self.position += action[0]
+        self.steps.append(action)
+        return self.goal <= self.position < self.goal + 1
+
+    def frame(self):
+        return np.full((16, 16, 3), round(self.position * 10) % 256, np.uint8)
+
+    def state(self):
+        return np.append(self.position, np.ones(19))
+
+    def proprioception(self):
+        widths = {"robot_states": 9, "ee_states": 6, "gripper_states": 2, "joint_states": 7, "ee_pos": 3, "ee_ori": 3}
+        return {name: np.full(width, self.position) for name, width in widths.items()}
+
+
+def trajectory(*moves, start=0.0):
+    actions = np.array([[motion, 0, 0, 0, 0, 0, gripper] for motion, gripper in moves])
+    return raw.Trajectory("demo_7", actions, np.tile(np.append(start, np.zeros(19)), (len(moves), 1)))
+
+
+def run(*moves, goal=1.0):
+    slider = Slider(goal)
+    verdict, episode = replay(slider, trajectory(*moves))
+    return verdict, episode, [(float(action[0]), float(action[6])) for action in slider.steps]
+
+
+@pytest.mark.parametrize(
+    ("norm", "gripper", "last", "noop"),
+    [
+        (0, OPEN, None, True),  # nothing kept yet: only the motion counts
+        (0, CLOSE, None, True),
+        (0, OPEN, OPEN, True),
+        (0, CLOSE, OPEN, False),  # a new gripper command
+        (0.99e-4, OPEN, OPEN, True),
+        (1e-4, OPEN, OPEN, False),  # the norm must be smaller
+        (0.5, OPEN, OPEN, False),
+        (np.nan, OPEN, None, False),  # must reach the simulator, which refuses it
+    ],
+)
+def test_noop_rule(norm, gripper, last, noop):
+    assert is_noop(np.array([norm, 0, 0, 0, 0, 0, gripper]), last) is noop
+
+
+def test_noop_norm_is_of_the_six_motions_together():
+    each = 0.9e-4
+    assert not is_noop(np.array([each] * 6 + [OPEN]), OPEN)
+
+
+def test_leading_noops_are_dropped_even_when_the_gripper_moves_in_them():
+    verdict, _, executed = run((0, OPEN), (0, CLOSE), (0, OPEN), (1, OPEN))
+    assert executed == [(1, OPEN)]
+    assert (verdict.num_raw_steps, verdict.num_noops, verdict.num_steps) == (4, 3, 1)
+
+
+def test_a_gripper_change_is_kept_though_nothing_moves():
+    _, _, executed = run((1, OPEN), (0, CLOSE), (0, CLOSE), (0, OPEN))
+    assert executed == [(1, OPEN), (0, CLOSE), (0, OPEN)]
+
+
+def test_the_gripper_is_compared_with_the_last_kept_action():
+    # The raw action before the last one also closes, but it was dropped as a leading no-op.
+    _, _, executed = run((0, CLOSE), (1, OPEN), (0, OPEN), (0, CLOSE))
+    assert executed == [(1, OPEN), (0, CLOSE)]
+
+
+def test_observations_precede_their_actions_and_the_first_state_is_the_recorded_one():
+    verdict, episode, _ = run((0, OPEN), (0.4, OPEN), (0, OPEN), (0.4, OPEN), (0.4, OPEN))
+    assert verdict.kept
+    assert episode is not None
+    assert episode.demo == "demo_7"
+    assert episode.frames[:, 0, 0, 0].tolist() == [0, 4, 8]
+    assert episode.robot_states[:, 0].tolist() == pytest.approx([0, 0.4, 0.8])
+    assert episode.states[:, 0].tolist() == pytest.approx([0, 0.4, 0.8])
+    assert episode.states[:, 1].tolist() == [0, 1, 1]  # the recorded states hold 0 there
+    assert episode.actions[:, 0].tolist() == [0.4, 0.4, 0.4]
+
+
+@pytest.mark.parametrize(
+    ("moves", "reason"),
+    [
+        ([(0.5, OPEN), (0.5, OPEN)], "kept"),
+        ([(0.5, OPEN), (0.5, OPEN), (0, OPEN)], "kept"),  # the trailing no-op is not executed
+        ([(0.5, OPEN)], "no success at any step"),
+        ([(1, OPEN), (1, OPEN)], "succeeded earlier, not at the last step"),
+        ([(1, OPEN), (1, OPEN), (-1, OPEN)], "kept"),
+        ([(0, OPEN), (0, CLOSE)], "only no-ops"),
+    ],
+)
+def test_only_success_at_the_last_executed_step_counts(moves, reason):
+    verdict, episode, _ = run(*moves)
+    assert verdict.reason == reason
+    assert verdict.kept == (reason == "kept") == (episode is not None)
+
+
+def write_sliders(folder, name, pushes):
+    """Write a task's raw file: demonstration i makes two pushes of pushes[i], with a no-op between."""
+    demonstrations = []
+    for push in pushes:
+        recorded = demonstration(0, 3)
+        recorded.actions[:] = trajectory((push, OPEN), (0, OPEN), (push, OPEN)).actions
+        recorded.states[:] = 0
+        demonstrations.append(recorded)
+    raw.write_raw(raw.task_file(folder, name), HEADER, demonstrations)
+
+
+def replay_sliders(tmp_path, name, runner):
+    tasks = [
+        filter_units.FilterTask("goal", task, index, f"{task} it", 16) for index, task in enumerate(["push", "drag"])
+    ]
+    units = filter_units.cut_units(tasks, tmp_path, tmp_path / f"work-{name}")
+    runner(units)
+    out = tmp_path / name
+    out.mkdir()
+    return units, filter_units.join_units(units, out), out
+
+
+def slide(log, unit):
+    with log.open("a") as stream:
+        stream.write(f"{unit.result.name}\n")
+    return filter_units.run_unit(unit, contextlib.nullcontext(Slider(goal=1.0)))
+
+
+def test_units_in_any_order_and_in_any_process_give_the_same_bytes(tmp_path):
+    write_sliders(tmp_path, "push", [0.5] * 12 + [0.1])
+    write_sliders(tmp_path, "drag", [1.2, 0.6])
+    log = tmp_path / "log"
+
+    def backwards(units):
+        for unit in reversed(units):
+            slide(log, unit)
+
+    _, rows, alone = replay_sliders(tmp_path, "alone", backwards)
+    _, _, together = replay_sliders(
+        tmp_path, "together", functools.partial(filter_units.run_units, run=functools.partial(slide, log))
+    )
+    for path in alone.iterdir():
+        assert path.read_bytes() == (together / path.name).read_bytes(), path.name
+    assert rows == read_episodes_table(alone)
+    assert [row["demo"] for row in rows] == [f"demo_{i}" for i in range(13)] + ["demo_0", "demo_1"]
+    assert [row["kept"] for row in rows] == [True] * 12 + [False, False, True]
+    assert rows[13]["reason"] == "succeeded earlier, not at the last step"
+    assert (rows[0]["num_raw_steps"], rows[0]["num_noops"], rows[0]["num_steps"]) == (3, 1, 2)
+    episodes = list(read_filtered(alone))
+    assert [episode.demo for episode in episodes] == [f"demo_{i}" for i in range(12)] + ["demo_1"]
+    assert episodes[-1].language == "drag it"
+    assert episodes[-1].actions[:, 0].tolist() == [0.6, 0.6]
+
+
+def test_finished_units_are_not_done_again(tmp_path):
+    write_sliders(tmp_path, "push", [0.5] * 25)
+    write_sliders(tmp_path, "drag", [0.5])
+    log = tmp_path / "log"
+
+    def interrupted(units):
+        slide(log, units[1])
+        log.write_text("")
+        filter_units.run_units(units, functools.partial(slide, log))
+
+    units, rows, _ = replay_sliders(tmp_path, "out", interrupted)
+    assert len(units) == 4
+    assert sorted(log.read_text().split()) == ["000000.hdf5", "000000.hdf5", "000020.hdf5"]
+    assert len(rows) == 26
+
+
+def test_a_task_of_which_nothing_is_kept_is_named(tmp_path):
+    write_sliders(tmp_path, "push", [0.5])
+    write_sliders(tmp_path, "drag", [0.1, 1.2])
+    message = (
+        r"""drag_demo.hdf5: no demonstration of 'drag' succeeds when it is replayed \(no success at any step 1, succ"""
+    )
+    with pytest.raises(ValueError, match=message):
+        replay_sliders(tmp_path, "out", lambda units: [slide(tmp_path / "log", unit) for unit in units])
+
+
+def test_an_error_in_a_worker_ends_the_run(tmp_path):
+    write_sliders(tmp_path, "push", [np.nan])
+    write_sliders(tmp_path, "drag", [0.5])
+    with pytest.raises(ValueError, match="cannot convert float NaN"):
+        replay_sliders(
+            tmp_path, "out", functools.partial(filter_units.run_units, run=functools.partial(slide, tmp_path / "log"))
+        )
+
+
+def test_demonstrations_of_another_scene_are_named(tmp_path):
+    raw.write_raw(
+        raw.task_file(tmp_path, "push"), HEADER, [dataclasses.replace(demonstration(0), states=np.zeros((5, 3)))]
+    )
+    task = filter_units.FilterTask("goal", "push", 0, "push it", 16)
+    (unit,) = filter_units.cut_units([task], tmp_path, tmp_path / "work")
+    with pytest.raises(ValueError, match=r"push_demo.hdf5: demo_0 has states of 3 numbers; the simulator's have 20"):
+        slide(tmp_path / "log", unit)
+    assert not unit.result.exists()

@@ -1,0 +1,151 @@
+"""The filter's work in units: a few demonstrations of one task, replayed anywhere in any order, joined at the end.
+
+A unit's result is one HDF5 file in a work folder that appears whole or not at all. Units that are there are not done
+again, so an interrupted filter continues; no result depends on the number of workers.
+"""
+
+import json
+import signal
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from worldvla.console import Progress
+from worldvla.data.episodes import EPISODES, write_episode, write_table
+from worldvla.data.filtering import KEPT, Simulator, Verdict, replay
+from worldvla.data.hdf5 import subgroup
+from worldvla.data.raw import demo_names, read_trajectory, task_file
+from worldvla.files import atomic_file
+from worldvla.workers import num_cores, spawn_context
+
+DEMOS_PER_UNIT = 10  # about ten seconds at mini, a few minutes on LIBERO: an interruption loses no more
+
+
+@dataclass(frozen=True)
+class FilterTask:
+    """What the filter needs to know of a task."""
+
+    suite: str
+    name: str
+    index: int  # LIBERO's order
+    language: str
+    pixels: int  # side of the frames
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Demonstrations of one task that one worker replays."""
+
+    task: FilterTask
+    raw: Path  # the task's raw file
+    demos: tuple[str, ...]
+    result: Path  # the unit's file in the work folder
+
+
+def cut_units(tasks: Iterable[FilterTask], raw: Path, work: Path) -> list[Unit]:
+    """Cut the raw files of a suite into units, in task order and by demonstration number."""
+    units = []
+    for task in tasks:
+        path = task_file(raw, task.name)
+        demos = demo_names(path)
+        for start in range(0, len(demos), DEMOS_PER_UNIT):
+            result = work / task.name / f"{start:06d}.hdf5"
+            units.append(Unit(task, path, tuple(demos[start : start + DEMOS_PER_UNIT]), result))
+    return units
+
+
+def run_unit(unit: Unit, environment: AbstractContextManager[Simulator]) -> int:
+    """Replay a unit's demonstrations and write its result; return how many there were."""
+    verdicts = []
+    with atomic_file(unit.result) as scratch, h5py.File(scratch, "w") as file, environment as simulator:
+        data = file.create_group("data")
+        for demo in unit.demos:
+            trajectory = read_trajectory(unit.raw, demo)
+            recorded, simulated = trajectory.states.shape[1], len(simulator.state())
+            if recorded != simulated:
+                raise ValueError(
+                    f"{unit.raw}: {demo} has states of {recorded} numbers; the simulator's have {simulated}; it was "
+                    "recorded in another scene or version; replace the file, or run: dvc repro -f download"
+                )
+            verdict, episode = replay(simulator, trajectory)
+            verdicts.append(asdict(verdict))
+            if episode:
+                write_episode(data, episode)
+        data.attrs["verdicts"] = json.dumps(verdicts)
+    return len(unit.demos)
+
+
+def run_units(units: list[Unit], run: Callable[[Unit], int]) -> None:
+    """Do the units that are not done yet in one worker process per core; ``run`` is called in a worker."""
+    todo = [unit for unit in units if not unit.result.exists()]
+    total = sum(len(unit.demos) for unit in units)
+    done = total - sum(len(unit.demos) for unit in todo)
+    with (
+        ProcessPoolExecutor(num_cores(), spawn_context(), _die_quietly) as pool,
+        Progress(desc="replay", unit="demo", total=total, initial=done) as bar,
+    ):
+        try:
+            for future in as_completed([pool.submit(run, unit) for unit in todo]):
+                bar.update(future.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _die_quietly() -> None:
+    """Let Ctrl-C, which reaches every process of a terminal, end a worker without a traceback of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def join_units(units: Iterable[Unit], out: Path) -> list[dict[str, Any]]:
+    """Write the filtered files of all tasks and ``episodes.parquet`` from finished units, and return its rows.
+
+    Raises:
+        ValueError: no demonstration of a task was kept.
+    """
+    units_by_task = defaultdict(list)
+    for unit in units:
+        units_by_task[unit.task].append(unit)
+    rows = []
+    for task, members in units_by_task.items():
+        with h5py.File(task_file(out, task.name), "w") as file:
+            data = file.create_group("data")
+            data.attrs["task"] = task.name
+            data.attrs["language"] = task.language
+            data.attrs["pixels"] = task.pixels
+            verdicts = [verdict for unit in members for verdict in _copy_unit(unit, data)]
+        if not any(verdict.kept for verdict in verdicts):
+            reasons = summary(verdict.reason for verdict in verdicts)
+            raise ValueError(
+                f"{members[0].raw}: no demonstration of '{task.name}' succeeds when it is replayed ({reasons}); expected "
+                "at least one; check that simulator and assets are those of the recording, or record again: "
+                "dvc repro -f download"
+            )
+        names = {"suite": task.suite, "task": task.name, "task_index": task.index, "language": task.language}
+        rows += [names | asdict(verdict) for verdict in verdicts]
+    write_table(out / "episodes.parquet", rows, EPISODES)
+    return rows
+
+
+def _copy_unit(unit: Unit, data: h5py.Group) -> Iterator[Verdict]:
+    """Copy a unit's episodes as they are stored, and yield its verdicts."""
+    with h5py.File(unit.result, "r") as file:
+        source = subgroup(file, "data")
+        verdicts = [Verdict(**verdict) for verdict in json.loads(str(source.attrs["verdicts"]))]
+        for verdict in verdicts:
+            if verdict.kept:
+                source.copy(verdict.demo, data)
+            yield verdict
+
+
+def summary(reasons: Iterable[str]) -> str:
+    """Return counts by reason: "kept 48, no success at any step 2"."""
+    counts = Counter(reasons)
+    order = sorted(counts, key=lambda reason: (reason != KEPT, reason))
+    return ", ".join(f"{reason} {counts[reason]}" for reason in order)

@@ -1,0 +1,278 @@
+"""Raw demonstrations: HDF5 files in the layout that LIBERO publishes, one file per task.
+
+    data            attrs env_name, problem_info (json), macros_image_convention, bddl_file_name, bddl_file_content,
+                          env_args (json), num_demos, total (steps)
+    data/demo_<i>   attrs num_samples, model_file (MuJoCo XML), init_state
+                    actions (T, 7), states (T, n), robot_states (T, 9), rewards (T,), dones (T,)
+    data/demo_<i>/obs   agentview_rgb, eye_in_hand_rgb (T, px, px, 3), ee_pos (T, 3), ee_ori (T, 3), ee_states (T, 6),
+                    gripper_states (T, 2), joint_states (T, 7)
+
+``states[t]`` is the simulator's state before ``actions[t]``; observations are taken after it. Rewards and dones are 0
+with a final 1 whatever happened. Source: LIBERO ``scripts/create_dataset.py``, commit 1952000.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from worldvla.data.hdf5 import dataset, last_step, open_hdf5, read_array, subgroup, write_arrays, write_frames
+from worldvla.files import atomic_file
+
+REMEDY = "replace the file, or run: dvc repro -f download"
+
+HEADER_KEYS = (
+    "env_name",
+    "problem_info",
+    "macros_image_convention",
+    "bddl_file_name",
+    "bddl_file_content",
+    "env_args",
+    "num_demos",
+    "total",
+)
+WIDTHS: dict[str, int | str] = {  # dataset -> width of a step; "n": any
+    "actions": 7,
+    "states": "n",
+    "robot_states": 9,
+    "obs/ee_pos": 3,
+    "obs/ee_ori": 3,
+    "obs/ee_states": 6,
+    "obs/gripper_states": 2,
+    "obs/joint_states": 7,
+}
+SCALARS = ("rewards", "dones")
+IMAGES = ("obs/agentview_rgb", "obs/eye_in_hand_rgb")
+
+
+@dataclass(frozen=True)
+class RawHeader:
+    """What a file of demonstrations says about its task."""
+
+    env_name: str  # LIBERO's problem class
+    problem_name: str  # its key in LIBERO's TASK_MAPPING
+    language: str  # the instruction
+    bddl_file_name: str  # relative, its stem is the task's name: "libero_goal/turn_on_the_stove.bddl"
+    bddl_file_content: str
+    env_kwargs: dict[str, object]  # JSON-serialisable arguments that rebuild the environment
+
+
+@dataclass(frozen=True)
+class RawDemonstration:
+    """One demonstration of T steps as recorded, no-ops included.
+
+    Images are as robosuite renders them: upside down ("opengl" convention).
+    """
+
+    actions: np.ndarray  # float64 [T, 7] controller commands
+    states: np.ndarray  # float64 [T, n] flattened simulator state before each action
+    robot_states: np.ndarray  # float64 [T, 9] gripper 2, position 3, quaternion 4
+    ee_states: np.ndarray  # float64 [T, 6] position 3 (m), axis-angle 3 (rad)
+    gripper_states: np.ndarray  # float64 [T, 2] finger positions (m)
+    joint_states: np.ndarray  # float64 [T, 7] (rad)
+    agentview_rgb: np.ndarray  # uint8 [T, px, px, 3]
+    eye_in_hand_rgb: np.ndarray  # uint8 [T, px, px, 3]
+    model_file: str  # MuJoCo XML of the scene
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """What a replay needs of a raw demonstration."""
+
+    demo: str  # "demo_7"
+    actions: np.ndarray  # float64 [T, 7]
+    states: np.ndarray  # float64 [T, n] before each action
+
+
+def write_raw(path: Path, header: RawHeader, demonstrations: Iterable[RawDemonstration]) -> int:
+    """Write one task's demonstrations atomically, as ``demo_0``, ``demo_1``, ...; the same input gives the same bytes.
+
+    Demonstrations are taken one at a time: a generator keeps memory at one demonstration.
+
+    Returns:
+        The number of steps written.
+    """
+    num_demos = total = 0
+    with atomic_file(path) as scratch, h5py.File(scratch, "w") as file:
+        data = file.create_group("data")
+        for demonstration in demonstrations:
+            _write_demonstration(data.create_group(f"demo_{num_demos}"), demonstration)
+            num_demos += 1
+            total += len(demonstration.actions)
+        problem = {
+            "problem_name": header.problem_name,
+            "domain_name": "robosuite",
+            "language_instruction": header.language,
+        }
+        env_args = {
+            "type": 1,
+            "env_name": header.env_name,
+            "problem_name": header.problem_name,
+            "bddl_file": header.bddl_file_name,
+            "env_kwargs": header.env_kwargs,
+        }
+        data.attrs["env_name"] = header.env_name
+        data.attrs["problem_info"] = json.dumps(problem)
+        data.attrs["macros_image_convention"] = "opengl"
+        data.attrs["bddl_file_name"] = header.bddl_file_name
+        data.attrs["bddl_file_content"] = header.bddl_file_content
+        data.attrs["env_args"] = json.dumps(env_args, sort_keys=True)
+        data.attrs["num_demos"] = num_demos
+        data.attrs["total"] = total
+    return total
+
+
+def _write_demonstration(group: h5py.Group, demonstration: RawDemonstration) -> None:
+    num_steps = len(demonstration.actions)
+    arrays = {
+        "actions": demonstration.actions,
+        "states": demonstration.states,
+        "robot_states": demonstration.robot_states,
+        "rewards": last_step(num_steps),
+        "dones": last_step(num_steps),
+        "obs/ee_pos": demonstration.ee_states[:, :3],
+        "obs/ee_ori": demonstration.ee_states[:, 3:],
+        "obs/ee_states": demonstration.ee_states,
+        "obs/gripper_states": demonstration.gripper_states,
+        "obs/joint_states": demonstration.joint_states,
+    }
+    images = {"obs/agentview_rgb": demonstration.agentview_rgb, "obs/eye_in_hand_rgb": demonstration.eye_in_hand_rgb}
+    for name, array in (arrays | images).items():
+        assert len(array) == num_steps, f"{name} has {len(array)} steps, actions {num_steps}"
+    write_arrays(group, arrays)
+    for name, frames in images.items():
+        write_frames(group, name, frames)
+    group.attrs["num_samples"] = num_steps
+    group.attrs["model_file"] = demonstration.model_file
+    group.attrs["init_state"] = demonstration.states[0]
+
+
+def task_file(folder: Path, task: str) -> Path:
+    """Return a task's file in a raw or a filtered folder."""
+    return folder / f"{task}_demo.hdf5"
+
+
+def task_files(folder: Path, tasks: Sequence[str]) -> list[Path]:
+    """Return the files of all tasks in a raw folder.
+
+    Raises:
+        ValueError: one is missing.
+    """
+    missing = [task for task in tasks if not task_file(folder, task).is_file()]
+    if missing:
+        count = f"{len(tasks) - len(missing)} of {len(tasks)} task files"
+        raise ValueError(
+            f"{folder}: {count}; missing '{task_file(folder, missing[0]).name}'; run: dvc repro -f download"
+        )
+    return [task_file(folder, task) for task in tasks]
+
+
+def demo_names(path: Path) -> list[str]:
+    """Return the names of a file's demonstrations in numeric order: demo_2 before demo_10.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    with open_hdf5(path, REMEDY) as file:
+        return sorted(subgroup(file, "data"), key=demo_number)
+
+
+def read_trajectory(path: Path, demo: str) -> Trajectory:
+    """Return one demonstration by its name, without its images."""
+    with open_hdf5(path, REMEDY) as file:
+        group = subgroup(file, f"data/{demo}")
+        return Trajectory(demo, read_array(group, "actions"), read_array(group, "states"))
+
+
+def demo_number(demo: str) -> int:
+    """Return 7 for "demo_7"."""
+    return int(demo.removeprefix("demo_"))
+
+
+def validate_raw(path: Path, task_name: str, language: str) -> tuple[int, int]:
+    """Check that a file holds demonstrations of one task in LIBERO's layout.
+
+    Pictures are checked by shape only; nothing downstream reads them.
+
+    Args:
+        path: the HDF5 file.
+        task_name: with underscores, as in the file's own ``bddl_file_name``.
+        language: the task's instruction; a file that names it is accepted whatever its BDDL file is called.
+
+    Returns:
+        The number of demonstrations, and of steps in all of them.
+
+    Raises:
+        ValueError: one sentence with the file, the demonstration, what was found and what was expected.
+    """
+    with open_hdf5(path, REMEDY) as file:
+        data = file.get("data")
+        if not isinstance(data, h5py.Group):
+            keys = ", ".join(sorted(file)) or "nothing"
+            raise ValueError(f"{path}: the HDF5 file holds {keys}; expected LIBERO's group 'data'; {REMEDY}")
+        missing = [key for key in HEADER_KEYS if key not in data.attrs]
+        if missing:
+            raise ValueError(f"{path}: group 'data' lacks the attribute '{missing[0]}' of LIBERO's layout; {REMEDY}")
+        _check_task(path, data, task_name, language)
+        strange = [demo for demo in map(str, data) if not re.fullmatch(r"demo_\d+", demo)]
+        if strange:
+            raise ValueError(f"{path}: group 'data' holds '{strange[0]}'; expected only demo_0, demo_1, ...; {REMEDY}")
+        demos = sorted(map(str, data), key=demo_number)
+        if not demos:
+            raise ValueError(f"{path}: no demonstration; expected at least one; {REMEDY}")
+        if len(demos) != data.attrs["num_demos"]:
+            raise ValueError(f"{path}: {len(demos)} demonstrations; num_demos says {data.attrs['num_demos']}; {REMEDY}")
+        return len(demos), sum(_check_demonstration(f"{path}: {demo}", data[demo]) for demo in demos)
+
+
+def _check_task(path: Path, data: h5py.Group, task_name: str, language: str) -> None:
+    bddl_name = Path(str(data.attrs["bddl_file_name"])).stem
+    try:
+        instruction = json.loads(str(data.attrs["problem_info"]))["language_instruction"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path}: attribute 'problem_info' is no JSON with 'language_instruction'; {REMEDY}") from None
+    # Published files spell the instruction as a string, with or without quotes, or as a list of strings.
+    instruction = "".join(instruction).strip('"')
+    if bddl_name != task_name and instruction.lower() != language.lower():
+        raise ValueError(f"{path}: demonstrations of '{bddl_name}'; expected '{task_name}'; {REMEDY}")
+
+
+def _check_demonstration(where: str, group: h5py.Group) -> int:
+    """Check one demonstration and return its number of steps."""
+    for name in (*WIDTHS, *SCALARS, *IMAGES):
+        if not isinstance(group, h5py.Group) or not isinstance(group.get(name), h5py.Dataset):
+            raise ValueError(f"{where} lacks the dataset '{name}' of LIBERO's layout; {REMEDY}")
+    shape = dataset(group, "actions").shape
+    num_steps = shape[0] if shape else 0
+    if num_steps == 0:
+        raise ValueError(f"{where} has no step; expected at least one; {REMEDY}")
+    expected_shapes: dict[str, tuple[int | str, ...]] = {name: (num_steps, width) for name, width in WIDTHS.items()}
+    expected_shapes |= dict.fromkeys(SCALARS, (num_steps,)) | dict.fromkeys(IMAGES, (num_steps, "px", "px", 3))
+    for name, expected in expected_shapes.items():
+        shape = dataset(group, name).shape
+        if not _fits(shape, expected):
+            wanted = str(expected).replace("'", "")
+            raise ValueError(f"{where} has '{name}' of shape {shape}; expected {wanted}; {REMEDY}")
+    if group.attrs.get("num_samples", num_steps) != num_steps:
+        raise ValueError(f"{where} has {num_steps} steps; num_samples says {group.attrs['num_samples']}; {REMEDY}")
+    for name in ("actions", "states"):
+        try:
+            array = read_array(group, name).astype(np.float64)
+        except (OSError, TypeError, ValueError):
+            raise ValueError(f"{where}: '{name}' cannot be read as numbers; {REMEDY}") from None
+        if not np.isfinite(array).all():
+            step, column = np.argwhere(~np.isfinite(array))[0]
+            got = f"{name}[{column}] is {array[step, column]}"
+            raise ValueError(f"{where} step {step}: {got}; expected a finite number; {REMEDY}")
+    return num_steps
+
+
+def _fits(shape: tuple[int, ...], expected: tuple[int | str, ...]) -> bool:
+    """Return whether a shape is as expected; a letter stands for any size."""
+    return len(shape) == len(expected) and all(
+        isinstance(wanted, str) or size == wanted for size, wanted in zip(shape, expected, strict=True)
+    )

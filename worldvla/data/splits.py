@@ -1,0 +1,61 @@
+"""Which episodes are for training and which for validation, without any randomness."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+
+from worldvla.data.episodes import read_table
+
+Protocol = Literal["paper", "release"]
+
+SPLITS = ("train", "val_ind", "val_ood")
+SCHEMA = pa.schema([("suite", pa.string()), ("task", pa.string()), ("demo", pa.string()), ("split", pa.string())])
+
+
+def split_episodes(episodes: Iterable[tuple[str, str]], protocol: Protocol) -> dict[tuple[str, str], str]:
+    """Assign each (task, demo) pair of a suite to "train", "val_ind" or "val_ood".
+
+    Of each task's n kept episodes the first ceil(0.9 n) are "train", the rest "val_ind", in the lexicographic order of
+    the release's folders (trj_0, trj_1, trj_10, ..., trj_9). Under "release", the alphabetically last tenth of the
+    tasks (one of LIBERO's ten) is "val_ood" with all its episodes. A smaller suite holds out one task all the same,
+    where the release's own formula, index >= ceil(0.9 * tasks), would hold out none.
+
+    Source: ``action_model_conv_generation.py`` of the release (commit 6a9af08); the paper, section 4.1 (90/10).
+    """
+    demos_by_task: dict[str, list[str]] = defaultdict(list)
+    for task, demo in episodes:
+        demos_by_task[task].append(demo)
+    tasks = sorted(demos_by_task)
+    num_tasks_in = len(tasks) if protocol == "paper" else min(_nine_tenths(len(tasks)), max(len(tasks) - 1, 1))
+    split = {}
+    for index, task in enumerate(tasks):
+        demos = sorted(demos_by_task[task])  # "demo_10" sorts like "trj_10"
+        num_train = _nine_tenths(len(demos))
+        for position, demo in enumerate(demos):
+            inside = "train" if position < num_train else "val_ind"
+            split[task, demo] = inside if index < num_tasks_in else "val_ood"
+    return split
+
+
+def _nine_tenths(number: int) -> int:
+    """Return ceil(0.9 * number), exactly."""
+    return -(-9 * number // 10)
+
+
+def read_split(path: Path) -> dict[str, list[tuple[str, str]]]:
+    """Return the (task, demo) pairs of each split that has any, in written order.
+
+    Raises:
+        ValueError: the file is missing or damaged, or names a split that does not exist.
+    """
+    remedy = "run: dvc repro -f split"
+    pairs: dict[str, list[tuple[str, str]]] = {name: [] for name in SPLITS}
+    for row in read_table(path, SCHEMA, remedy):
+        name = str(row["split"])
+        if name not in pairs:
+            raise ValueError(f"{path}: unknown split '{name}'; expected one of {', '.join(SPLITS)}; {remedy}")
+        pairs[name].append((str(row["task"]), str(row["demo"])))
+    return {name: members for name, members in pairs.items() if members}
