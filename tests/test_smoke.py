@@ -1,0 +1,124 @@
+"""The whole pipeline at the scale ``smoke``: once, again, with another chunk, and stage by stage with equal bytes."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+RUNS = ("action-goal", "action_chunk-goal", "action_chunk_mask-goal")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+class Project:
+    """A copy of the tree in a repository of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "project"
+        listed = subprocess.check_output(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=REPOSITORY, text=True
+        )
+        for name in filter(None, listed.split("\0")):
+            # What earlier runs left is not copied: a smoke run starts from nothing.
+            if (REPOSITORY / name).is_file() and name != "dvc.lock" and not name.startswith("reports/"):
+                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(REPOSITORY / name, self.folder / name)
+        self.env = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "DVC_NO_ANALYTICS": "1",
+            "DVC_SITE_CACHE_DIR": str(folder / "site_cache"),
+            **{f"GIT_{who}_{what}": "smoke" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+        }
+        path = self.folder / "params.yaml"
+        path.write_text(re.sub(r"(?m)^scale: .*$", "scale: smoke", path.read_text()))
+        for command in (
+            ["git", "init", "--quiet"],
+            ["git", "add", "--all"],
+            ["git", "commit", "--quiet", "-m", "smoke"],
+        ):
+            subprocess.run(command, cwd=self.folder, env=self.env, check=True)
+
+    def dvc(self, *arguments: str) -> str:
+        """Run dvc and return all that it and the stages printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", *arguments],
+            cwd=self.folder,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout[-4000:]
+        return done.stdout
+
+    def digests(self) -> dict[str, str]:
+        """Return the md5 of every out in dvc.lock that is not a wall clock."""
+        stages = yaml.safe_load((self.folder / "dvc.lock").read_text())["stages"].values()
+        outs = [out for stage in stages for out in stage["outs"]]
+        return {out["path"]: out["md5"] for out in outs if not out["path"].startswith("data/timing/")}
+
+
+def stages_run(printed: str) -> set[str]:
+    """Return the stages that dvc ran, neither skipped nor taken from its cache."""
+    return set(re.findall(r"^Running stage '(.+)':", printed, flags=re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Return a project whose pipeline has run to the end once."""
+    project = Project(tmp_path_factory.mktemp("smoke"))
+    project.dvc("repro")
+    return project
+
+
+def test_every_output_is_there(project):
+    digests = project.digests()
+    assert {"data/raw/goal", "data/filtered/goal", "data/splits/goal.parquet", "data/shards/goal"} <= set(digests)
+    for run in RUNS:
+        assert (project.folder / "data" / "models" / run / "model.safetensors").is_file()
+        assert (project.folder / "data" / "rollouts" / run / "episodes.parquet").is_file()
+        for stage in ("train", "rollout"):
+            assert (project.folder / "data" / "timing" / stage / f"{run}.json").is_file()
+    assert "table3.md" in (project.folder / "reports" / "README.md").read_text()
+    assert "Wilson" in (project.folder / "reports" / "table3.md").read_text()
+
+
+def test_nothing_is_left_behind(project):
+    left = [path for path in project.folder.rglob("*partial*") if ".dvc" not in path.parts]
+    assert not left
+    changed = subprocess.check_output(["git", "status", "--short"], cwd=project.folder, text=True).split()
+    assert [name for name in changed if name not in ("??", "M")] == ["dvc.lock", "reports/"]
+
+
+def test_a_second_run_does_nothing(project):
+    printed = project.dvc("repro")
+    assert stages_run(printed) == set()
+    assert "Data and pipelines are up to date." in printed
+
+
+def test_forced_again_every_stage_writes_the_same_bytes(project):
+    before = project.digests()
+    stages = ["download@goal", "filter@goal", "tokenizer@goal", "encode@goal", f"train@{RUNS[2]}", f"rollout@{RUNS[2]}"]
+    project.dvc("repro", "--force", "--single-item", *stages)
+    assert project.digests() == before
+
+
+def test_another_chunk_runs_the_chunked_runs_only_and_the_report_follows(project):
+    subprocess.run(["git", "add", "--all"], cwd=project.folder, env=project.env, check=True)
+    subprocess.run(["git", "commit", "--quiet", "-m", "run"], cwd=project.folder, env=project.env, check=True)
+    before = project.digests()
+    printed = project.dvc("exp", "run", "-S", "chunk=10")
+    chunked = {f"{stage}@{run}" for stage in ("train", "rollout") for run in RUNS[1:]}
+    assert stages_run(printed) == {"resolve", "report", *chunked}
+    after = project.digests()
+    changed = {path for path in after if after[path] != before[path]}
+    assert changed >= {f"data/models/{run}" for run in RUNS[1:]} | {"data/resolved", "reports"}
+    assert not changed & {"data/models/action-goal", "data/rollouts/action-goal", "data/shards/goal"}
