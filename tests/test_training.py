@@ -110,10 +110,8 @@ def test_training_learns_and_its_folder_is_a_policy(tmp_path, monkeypatch):
     write_model(model, trained, settings, tokenizer, {"run": "test"})
     assert {"README.md", "curve.png", "curve.parquet", "policy.json"} <= {path.name for path in model.iterdir()}
 
-    images = type("Images", (), {"num_codes": NUM_CODES})()
-    monkeypatch.setattr(
-        "worldvla.model.policy.ImageTokenizer", type("Loader", (), {"load": staticmethod(lambda _: images)})
-    )
+    images = SimpleNamespace(num_codes=NUM_CODES)
+    monkeypatch.setattr("worldvla.model.policy.ImageTokenizer", SimpleNamespace(load=lambda _: images))
     policy = ChameleonPolicy.load(model, tokenizer)
     histories = [np.zeros((1, 4), np.uint16), np.ones((2, 4), np.uint16), np.zeros((2, 4), np.uint16)]
     answers = policy.act(["push"] * 3, histories)

@@ -61,7 +61,9 @@ class ChameleonPolicy:
         settings: PolicySettings,
     ) -> None:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._model = chameleon.placed(model, self._device, torch.bfloat16 if self._device.type == "cuda" else torch.float32)
+        self._model = chameleon.placed(
+            model, self._device, torch.bfloat16 if self._device.type == "cuda" else torch.float32
+        )
         self._ids, self._images, self._texts, self._actions = ids, images, texts, actions
         self._settings = settings
 

@@ -10,7 +10,7 @@ NUM_INIT_STATES = 50  # fixed initial states per task, in both benchmarks
 # Control steps that a rollout may take before it counts as failed.
 MAX_STEPS: dict[str, dict[str, int]] = {
     "mini": {
-        "goal": 75,  # demonstrations take about 30 steps
+        "goal": 90,  # demonstrations take about 36 steps
     },
     "libero": {
         "spatial": 220,  # longest training demonstration has 193 steps

@@ -14,7 +14,7 @@ from worldvla.simulation.mini.starts import TABLE_TOP
 from worldvla.simulation.mini.suites import SUITES
 
 FULL_SCALE_M = 0.05  # what a command of 1 asks of OSC_POSE
-GAIN = 2.0
+GAIN = 1.25
 QUANTUM = 0.25
 CREEP = 0.25  # upward command while the fingers move
 

@@ -4,22 +4,16 @@ Nothing here imports robosuite, MuJoCo or LIBERO until an environment is built o
 """
 
 import atexit
-import hashlib
 import os
-import sys
-import types
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
-import yaml
 
-from worldvla.files import write_text
 from worldvla.params.benchmarks import max_steps
-from worldvla.simulation import rendering
-from worldvla.simulation.cache import CACHE
+from worldvla.simulation import engine
 from worldvla.simulation.mini import assets as mini_assets
 from worldvla.simulation.mini.suites import SUITES as MINI_SUITES
 
@@ -55,7 +49,7 @@ def tasks(benchmark: str, suite: str) -> list[Task]:
             Task(benchmark, suite, index, goal.name, goal.language, mini_assets.bddl_file(mini, goal))
             for index, goal in enumerate(mini.goals)
         ]
-    import_libero()
+    engine.import_libero()
     from libero.libero.benchmark import get_libero_path, libero_task_map, task_maps
 
     name = LIBERO_NAMES[suite]
@@ -72,7 +66,7 @@ def init_states(task: Task) -> np.ndarray:
         from worldvla.simulation.mini.starts import read_init_states
 
         return read_init_states(lambda: Environment(task, pixels=16, seed=0), task.suite, task.index, task.name)
-    import_libero()
+    engine.import_libero()
     import torch
     from libero.libero.benchmark import get_libero_path
 
@@ -118,7 +112,7 @@ class Environment:
         self._mini = task.benchmark == "mini"
         self._assets = mini_assets.folder() if self._mini else _libero_assets(assets)
         self._num_steps = 0
-        _import_simulator()
+        engine.import_simulator()
         import mujoco
         from libero.libero.envs.env_wrapper import ControlEnv
 
@@ -299,31 +293,3 @@ def _libero_assets(folder: Path | None) -> Path | None:
     if named and not Path(named).is_dir():
         raise ValueError(f"LIBERO_ASSETS is {named}, no such folder; name the folder of LIBERO's assets, or unset it")
     return Path(named) if named else None
-
-
-def import_libero() -> None:
-    """Import LIBERO, which asks a question on stdin unless it finds a configuration."""
-    import importlib.util
-
-    spec = importlib.util.find_spec("libero")
-    if spec is None or spec.submodule_search_locations is None:
-        raise ValueError("LIBERO is not installed; run: ./run setup")
-    root = Path(next(iter(spec.submodule_search_locations))) / "libero"
-    folder = CACHE / f"libero-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}"
-    paths = {"benchmark_root": ".", "bddl_files": "bddl_files", "init_states": "init_files", "datasets": "datasets"}
-    config = {name: str(root / path) for name, path in (paths | {"assets": "assets"}).items()}
-    if not (folder / "config.yaml").exists():
-        write_text(folder / "config.yaml", yaml.safe_dump(config))
-    os.environ["LIBERO_CONFIG_PATH"] = str(folder)
-    import libero.libero  # noqa: F401
-
-
-def _import_simulator() -> None:
-    """Import robosuite without its log file in /tmp and its advice about a missing file of macros."""
-    rendering.choose_backend()
-    if "robosuite" not in sys.modules:
-        private = types.ModuleType("robosuite.macros_private")
-        private.FILE_LOGGING_LEVEL = None  # pyright: ignore[reportAttributeAccessIssue]
-        private.CONSOLE_LOGGING_LEVEL = "WARNING"  # pyright: ignore[reportAttributeAccessIssue]
-        sys.modules["robosuite.macros_private"] = private
-    import_libero()

@@ -1,19 +1,13 @@
 """Demonstrations of the scripted expert in LIBERO's HDF5 layout, recorded on all cores.
 
-A demonstration is a function of the seed, the task and its number alone, whatever else is recorded beside it. As a
-person's, it has
-
-- bursts: a random motion of two steps, executed and recorded; the expert then corrects what it did. So the states around
-  the expert's path are covered, with clean labels almost everywhere;
-- hesitations: steps without motion and with an unchanged gripper, which the filter drops;
-- failures: now and then the expert lets go and gives up, which the filter finds out.
-
+A demonstration is a function of the seed, the task and its number alone, whatever else is recorded beside it.
 ``states[0]`` is a scene at rest. Restoring it and running the recorded actions gives the recorded states exactly.
 """
 
 import signal
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +17,8 @@ import numpy as np
 from worldvla.console import Progress
 from worldvla.data.raw import RawDemonstration, RawHeader, demo_names, task_file, write_raw
 from worldvla.files import atomic_file
-from worldvla.simulation.expert import OPEN, Expert, command
-from worldvla.simulation.libero import DUMMY_ACTION, Environment, Task, max_steps, tasks
+from worldvla.simulation.demonstrator import Demonstrator
+from worldvla.simulation.libero import Environment, Task, max_steps, tasks
 from worldvla.simulation.mini.starts import draw_start
 from worldvla.workers import num_cores, spawn_context
 
@@ -34,14 +28,7 @@ DEMOS_PER_UNIT = 10  # recorded by one worker in one go; an interruption loses n
 # Streams of random numbers; the fixed initial states have their own.
 START_STREAM, BEHAVIOUR_STREAM = 1, 2
 
-BURST_PROBABILITY = 0.05  # per step
-BURST_STEPS = 2
-MAX_HESITATIONS = 4
-HESITATION_PROBABILITY = 0.25  # per step of a calm arm, until all are spent
-CALM_M = 0.006  # moved by hand and fingers in a step; a replay without the hesitation has to arrive where it would have
-CALM_COMMAND = 0.5
-FAILURE_PROBABILITY = 0.04  # per demonstration
-NUM_FAILURE_STEPS = 4
+START_SPREAD = 2.0  # of the arm, so that the states around the expert's paths are covered by clean labels
 NUM_TAIL_STEPS = 2  # after success, so that it is the last step's in a replay that differs a little
 
 
@@ -67,67 +54,16 @@ class Unit:
     result: Path
 
 
-class Behaviour:
-    """The expert with a person's flaws."""
-
-    def __init__(self, environment: Environment, generator: np.random.Generator) -> None:
-        """Take an environment that was just restored."""
-        self._environment, self._generator = environment, generator
-        self._expert = Expert(environment)
-        self._last = DUMMY_ACTION
-        self._pose = self._current_pose()
-        self._hesitations = int(generator.integers(MAX_HESITATIONS + 1))
-        self._burst_steps = 0
-        self._burst = np.zeros(3)
-        gives_up = generator.random() < FAILURE_PROBABILITY
-        self._failure_step = int(generator.integers(8, 20)) if gives_up else None
-        self._num_steps = 0
-
-    @property
-    def has_given_up(self) -> bool:
-        """Whether the demonstration ends without success."""
-        return self._failure_step is not None and self._num_steps >= self._failure_step + NUM_FAILURE_STEPS
-
-    def act(self) -> np.ndarray:
-        """Return the action of the next step, float64 [7]."""
-        self._last = self._next()
-        self._num_steps += 1
-        return self._last
-
-    def _next(self) -> np.ndarray:
-        pose = self._current_pose()
-        calm = bool(np.abs(pose - self._pose).max() < CALM_M and np.abs(self._last[:3]).max() <= CALM_COMMAND)
-        self._pose = pose
-        if self._failure_step is not None and self._num_steps >= self._failure_step:
-            return command((0, 0, 1), OPEN)
-        if calm and self._hesitations and self._generator.random() < HESITATION_PROBABILITY:
-            self._hesitations -= 1
-            return command((0, 0, 0), self._last[6])
-        action = self._expert.act()
-        if not self._burst_steps and self._generator.random() < BURST_PROBABILITY:
-            self._burst_steps = BURST_STEPS
-            self._burst = self._generator.uniform(-1, 1, 3)
-        if self._burst_steps:
-            self._burst_steps -= 1
-            return command(self._burst, action[6])
-        return action
-
-    def _current_pose(self) -> np.ndarray:
-        """The hand's position and the fingers' (m)."""
-        proprioception = self._environment.proprioception()
-        return np.concatenate([proprioception["ee_pos"], proprioception["gripper_states"]])
-
-
 def record_demonstration(environment: Environment, seed: int, demo: int) -> RawDemonstration:
     """Record demonstration number ``demo`` of the environment's task."""
     task = environment.task
-    environment.restore(draw_start(environment, task.suite, [START_STREAM, seed, task.index, demo]))
-    behaviour = Behaviour(environment, np.random.default_rng([BEHAVIOUR_STREAM, seed, task.index, demo]))
+    environment.restore(draw_start(environment, task.suite, [START_STREAM, seed, task.index, demo], START_SPREAD))
+    demonstrator = Demonstrator(environment, np.random.default_rng([BEHAVIOUR_STREAM, seed, task.index, demo]))
     rows = defaultdict(list)
     solved = 0  # steps in a row
     for _ in range(max_steps(task.benchmark, task.suite)):
         rows["states"].append(environment.state())
-        rows["actions"].append(behaviour.act())
+        rows["actions"].append(demonstrator.act())
         success = environment.step(rows["actions"][-1])
         for name, values in environment.proprioception().items():
             rows[name].append(values)
@@ -135,7 +71,7 @@ def record_demonstration(environment: Environment, seed: int, demo: int) -> RawD
             # Turned back into robosuite's orientation, in which LIBERO publishes them.
             rows[camera].append(environment.frame(camera)[::-1, ::-1])
         solved = solved + 1 if success else 0
-        if solved > NUM_TAIL_STEPS or behaviour.has_given_up:
+        if solved > NUM_TAIL_STEPS or demonstrator.has_given_up:
             break
     arrays = {name: np.stack(values) for name, values in rows.items()}
     return RawDemonstration(
@@ -190,6 +126,10 @@ def record_units(units: list[Unit]) -> None:
         try:
             for future in as_completed([pool.submit(record_unit, unit) for unit in todo]):
                 bar.update(future.result())
+        except BrokenProcessPool:
+            raise ValueError(
+                "a recording process died, perhaps out of memory; run the same command to continue"
+            ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

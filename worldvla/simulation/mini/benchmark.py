@@ -8,9 +8,10 @@ Nothing in this repository needs it: ``worldvla.simulation.libero.tasks`` does w
 
 import numpy as np
 
+from worldvla.simulation import engine
 from worldvla.simulation import libero as environments
 
-environments.import_libero()
+engine.import_libero()
 
 from libero.libero.benchmark import Benchmark, register_benchmark  # noqa: E402
 from libero.libero.benchmark import Task as LiberoTask  # noqa: E402

@@ -21,18 +21,19 @@ def init_states_file(suite: str, task_name: str) -> Path:
     return assets.folder() / "init_states" / suite / f"{task_name}.npy"
 
 
-def draw_start(environment: Any, suite: str, seed: list[int]) -> np.ndarray:
+def draw_start(environment: Any, suite: str, seed: list[int], spread: float = 1.0) -> np.ndarray:
     """Return a simulator state, float64 [n], with fresh placements and a fresh pose of the arm, all at rest.
 
     Args:
         environment: an ``Environment`` of a mini task; it is left in an arbitrary state.
         suite: the mini suite.
         seed: what the state is a function of.
+        spread: factor of the arm's jitter; demonstrations start from a wider range than rollouts.
     """
     generator = np.random.default_rng(seed)
     environment.place(int(generator.integers(2**32)))
     scene = SUITES[suite]
-    target = np.array(scene.start) + generator.uniform(-1, 1, 3) * scene.start_jitter + TABLE_TOP
+    target = np.array(scene.start) + generator.uniform(-1, 1, 3) * np.multiply(spread, scene.start_jitter) + TABLE_TOP
     move_arm(environment.robosuite, target)
     for _ in range(NUM_REST_STEPS):
         environment.step(STAY)

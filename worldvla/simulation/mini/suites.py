@@ -124,7 +124,7 @@ GOAL = MiniSuite(
     ),
     goals=(Goal("can", "basket"), Goal("can", "tray"), Goal("milk", "basket"), Goal("milk", "tray")),
     start=(-0.06, 0.0, 0.17),
-    start_jitter=(0.05, 0.08, 0.03),
+    start_jitter=(0.04, 0.05, 0.02),
 )
 
 SUITES = {suite.name: suite for suite in (GOAL,)}
