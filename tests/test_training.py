@@ -77,6 +77,7 @@ def digest(trained) -> str:
     return hashlib.sha256(b"".join(parts) + repr(trained.curve).encode()).hexdigest()
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_path):
     script = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
     script += "import pathlib, test_training as t\nprint(t.digest(t.run_training(pathlib.Path(sys.argv[1]))))"
@@ -96,6 +97,7 @@ def test_a_killed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_pat
     assert resumed.split()[-1] == whole
 
 
+@pytest.mark.slow
 def test_training_learns_and_its_folder_is_a_policy(tmp_path, monkeypatch):
     trained = run_training(tmp_path / "work")
     assert trained.curve[-1]["loss"] < trained.curve[0]["loss"] - 1

@@ -47,7 +47,7 @@ class TokenizerParams:
     discriminator_channels: int
     # First step at which the discriminator's loss counts; above `steps` it never does.
     discriminator_start: int
-    # Weight of the discriminator's loss beside the reconstruction's.
+    # Norm of the discriminator's gradient at the decoder's last layer, as a share of the other losses' own.
     discriminator_weight: float
     # File with VGG-16 weights for the perceptual loss; without it the reconstruction loss is L1 alone.
     perceptual_weights: str | None
