@@ -3,7 +3,7 @@
     python -m benchmarks.image_tokenizer
 
 One thread, fp32. A rollout encodes every frame that it observes; ``one`` is what encoding each on its own would cost.
-``patch 1`` is the same network at full resolution, as published but as narrow as the others.
+``patch 1`` is the same network at full resolution, as published but narrower.
 """
 
 import statistics
@@ -20,8 +20,8 @@ PIXELS = 96
 IMAGES = 64
 REPEATS = 5
 CONFIGS = {
-    "mini, patch 8": VQGANConfig(512, 16, 64, (1, 2), 1, 4, patch=8),
-    "patch 4": VQGANConfig(512, 16, 32, (1, 2, 4), 1, 4, patch=4),
+    "mini, patch 4": VQGANConfig(512, 16, 32, (1, 2, 4), 1, 4, patch=4),
+    "patch 8": VQGANConfig(512, 16, 64, (1, 2), 1, 4, patch=8),
     "patch 1": VQGANConfig(512, 16, 16, (1, 1, 2, 4, 6), 1, 2, patch=1),
 }
 
