@@ -1,4 +1,5 @@
 import json
+from typing import cast
 
 import numpy as np
 import pytest
@@ -140,12 +141,12 @@ def test_the_quality_of_a_perfect_tokenizer_is_infinite_and_errors_count_where_t
 
     median = reconstruction.median_frame(frames)
     assert np.array_equal(median, still[0])
-    perfect = reconstruction.measure(Tokenizer(frames), frames, median)
+    perfect = reconstruction.measure(cast(ImageTokenizer, Tokenizer(frames)), frames, median)
     assert perfect["psnr"] > 100
     assert perfect["num_codes_used"] == 8
     assert perfect["codes_perplexity"] == pytest.approx(8)
     assert perfect["stable_codes"] == 1
-    blind = reconstruction.measure(Tokenizer(np.repeat(still, 8, axis=0)), frames, median)
+    blind = reconstruction.measure(cast(ImageTokenizer, Tokenizer(np.repeat(still, 8, axis=0))), frames, median)
     assert blind["foreground_psnr"] == pytest.approx(20 * np.log10(255 / 150))
     assert blind["psnr"] == pytest.approx(blind["foreground_psnr"] + 10 * np.log10(SIDE))
 

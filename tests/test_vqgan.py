@@ -1,4 +1,5 @@
 import dataclasses
+from typing import cast
 
 import numpy as np
 import pytest
@@ -76,7 +77,8 @@ def test_the_encoder_and_the_codes_equal_those_of_transformers_chameleon():
     )
 
     unknown = ours.load_state_dict(theirs.state_dict(), strict=False)
-    expected = theirs.encode(images)
+    expected = theirs.encode(cast(torch.LongTensor, images))
+    assert expected.image_tokens is not None
 
     assert unknown.unexpected_keys == []
     assert all(name.startswith("decoder.") for name in unknown.missing_keys)

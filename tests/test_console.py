@@ -1,0 +1,92 @@
+"""How a stage ends: one sentence and an exit code, whatever went wrong."""
+
+import errno
+import io
+import subprocess
+import sys
+
+import pytest
+
+from worldvla import console
+from worldvla.files import atomic_file, atomic_folder
+
+
+def run_stage(monkeypatch, error: BaseException | None):
+    def main(*, name: str) -> None:
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(sys, "argv", ["stage", "--name", "x"])
+    with pytest.raises(SystemExit) as caught:
+        console.run(main)
+    return caught.value.code
+
+
+def test_a_stage_that_succeeds_exits_with_0(monkeypatch, capsys):
+    assert run_stage(monkeypatch, None) == 0
+    assert "finished in" in capsys.readouterr().out
+
+
+def test_bad_input_is_one_sentence(monkeypatch):
+    assert (
+        run_stage(monkeypatch, ValueError("chunk is 0; expected at least 1"))
+        == "test_console: chunk is 0; expected at least 1"
+    )
+
+
+def test_a_full_disk_is_one_sentence(monkeypatch):
+    message = run_stage(monkeypatch, OSError(errno.ENOSPC, "No space left on device"))
+    assert "the disk is full; earlier outputs are untouched" in str(message)
+
+
+def test_an_interruption_exits_with_130(monkeypatch, capsys):
+    assert run_stage(monkeypatch, KeyboardInterrupt()) == 130
+    assert "Run the same command to continue" in capsys.readouterr().err
+
+
+def test_an_error_of_ours_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["stage"])
+
+    def main() -> None:
+        raise AssertionError("a bug")
+
+    with pytest.raises(AssertionError, match="a bug"):
+        console.run(main)
+
+
+def test_a_missing_flag_names_it():
+    done = subprocess.run([sys.executable, "-m", "pipeline.resolve"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "--params" in done.stderr
+
+
+def test_off_a_terminal_a_bar_is_lines():
+    stream = io.StringIO()
+    with console.Progress(total=2, desc="train", unit="step", file=stream) as bar:
+        bar.update(2)
+    assert "\r" not in stream.getvalue()
+    assert "train: 100%" in stream.getvalue().splitlines()[-1]
+
+
+def test_a_failed_block_leaves_the_earlier_output(tmp_path):
+    folder, file = tmp_path / "folder", tmp_path / "file.txt"
+    with atomic_folder(folder) as scratch:
+        (scratch / "a").write_text("first")
+    with atomic_file(file) as scratch:
+        scratch.write_text("first")
+    for fail in (fail_in_folder, fail_in_file):
+        with pytest.raises(ValueError, match="stop"):
+            fail(tmp_path)
+    assert (folder / "a").read_text() == file.read_text() == "first"
+
+
+def fail_in_folder(folder):
+    with atomic_folder(folder / "folder") as scratch:
+        (scratch / "a").write_text("second")
+        raise ValueError("stop")
+
+
+def fail_in_file(folder):
+    with atomic_file(folder / "file.txt") as scratch:
+        scratch.write_text("second")
+        raise ValueError("stop")
