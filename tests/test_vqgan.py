@@ -183,6 +183,7 @@ def test_training_is_deterministic_and_resumes_bit_for_bit(tmp_path, monkeypatch
     assert all(torch.equal(once[name], resumed[name]) for name in once)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_error_on_a_moving_square(tmp_path):
     params = dataclasses.replace(TINY, steps=100, discriminator_start=1000, learning_rate=3e-3, checkpoint_every=1000)
     frames = moving_square()
