@@ -6,33 +6,31 @@ from worldvla import console
 from worldvla.files import atomic_folder
 from worldvla.params import strict
 from worldvla.params.report import ReportParams
-from worldvla.reporting import table3
-from worldvla.reporting.markdown import page
+from worldvla.reporting import figure4, figure5, figure7, first_page, successes, table3, table4, table6
+from worldvla.reporting.clips import read_video_metrics
 
 
-def main(*, params: Path, rollouts: Path, out: Path, timing: Path = Path("data/timing")) -> None:
-    """Write ``README.md`` and one page per table. A run without data says so in its cell and fails nothing.
+def main(*, params: Path, rollouts: Path, videos: Path, out: Path, timing: Path = Path("data/timing")) -> None:
+    """Write ``README.md`` and one page per table and figure. What has no data says so in its cell and fails nothing.
 
-    Reads the section ``report`` of the resolved params, ``episodes.parquet`` and videos of each run, and the wall-clock
-    files, which no cache depends on.
+    Reads the section ``report`` of the resolved params, ``episodes.parquet`` and films of each run, the scores and the
+    films of each suite's predicted clips, and the wall-clock files, which no cache depends on.
     """
     settings = strict.read(ReportParams, params)
-    runs = table3.read_runs(rollouts, settings)
+    clips = read_video_metrics(videos, settings)
+    runs = {
+        name: successes.read_runs(rollouts, settings, rows)
+        for name, rows in (("table3", table3.ROWS), ("table6", table6.ROWS), ("figure7", figure7.ROWS))
+    }
     with atomic_folder(out) as folder:
-        table3.write_page(folder, settings, runs, timing)
-        (folder / "README.md").write_text(_first_page(settings, runs), encoding="utf-8")
+        table3.write_page(folder, settings, runs["table3"], timing)
+        table4.write_page(folder, settings, clips, timing)
+        table6.write_page(folder, settings, runs["table6"], timing)
+        figure4.write_page(folder, settings, runs["table3"], timing)
+        figure5.write_page(folder, settings, clips, timing)
+        figure7.write_page(folder, settings, runs["figure7"], timing)
+        first_page.write_page(folder, settings, runs, clips)
     print(f"wrote {out}/README.md and its pages")
-
-
-def _first_page(settings: ReportParams, runs: table3.Runs) -> str:
-    return page(
-        f"# WorldVLA's success rates, reproduced at scale `{settings.scale}`",
-        f"Benchmark `{settings.benchmark}`, {settings.demonstrations} demonstrations, seed {settings.seed}. "
-        f"Ours and the paper's are {table3.verdict(settings)}. In brackets the 95 % Wilson interval.",
-        table3.headline(settings, runs),
-        "## Pages",
-        "- [Table 3](table3.md): intervals, rows compared on the same initial states, tasks, pictures, provenance",
-    )
 
 
 if __name__ == "__main__":

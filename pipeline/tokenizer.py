@@ -82,8 +82,11 @@ def text_tokenizer(settings: TokenizerParams, episodes: Iterable[Episode]) -> Te
         raise ValueError(
             "tokenizer.text_file is empty; the chameleon vocabulary needs the published text tokenizer there"
         )
-    prompts = [prompt.format(task=episode.language) for prompt in PROMPTS.values() for episode in episodes]
-    return TextTokenizer.train(prompts, settings.text_size)
+    instructions = {episode.language for episode in episodes}
+    prompts = [prompt for reading in PROMPTS.values() for prompt in reading.values()]
+    return TextTokenizer.train(
+        (prompt.format(task=instruction) for prompt in prompts for instruction in instructions), settings.text_size
+    )
 
 
 def action_tokenizer(settings: TokenizerParams, episodes: Iterable[Episode]) -> ActionTokenizer:

@@ -5,7 +5,6 @@ An interrupted training goes on where it stopped. Cost: benchmarks/README.md.
 """
 
 import dataclasses
-import functools
 import time
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from worldvla import console
 from worldvla.data.shards import read_shards
 from worldvla.data.work import work_folder
 from worldvla.files import atomic_folder, folder_digest, value_digest
-from worldvla.model.batches import ActionWindows
-from worldvla.model.policy import PolicySettings
-from worldvla.model.saving import shown, write_model
+from worldvla.model.batches import Windows
+from worldvla.model.saving import shares, shown, write_model
+from worldvla.model.trained import ModelSettings
 from worldvla.model.training import forget, train
 from worldvla.params import strict
 from worldvla.params.train import TrainParams
@@ -27,44 +26,46 @@ from worldvla.vocabulary import vocabulary
 
 
 def main(*, params: Path, shards: Path, tokenizer: Path, out: Path, timing: Path) -> None:
-    """Train one run."""
-    settings = strict.read(TrainParams, params)
+    """Train one run from scratch."""
+    train_run(strict.read(TrainParams, params), shards, tokenizer, out, timing)
+
+
+def train_run(
+    settings: TrainParams, shards: Path, tokenizer: Path, out: Path, timing: Path, start: Path | None = None
+) -> None:
+    """Train one run, from random weights or from those in the folder ``start``."""
     images, texts = ImageTokenizer.load(tokenizer), TextTokenizer.load(tokenizer / "text.json")
     actions = ActionTokenizer.load(tokenizer / "actions.json")
     ids = vocabulary(settings.vocabulary, texts.size, images.num_codes)
-    windows = functools.partial(
-        ActionWindows,
-        ids=ids,
-        texts=texts,
-        actions=actions,
-        prompt=settings.prompt,
-        chunk=settings.chunk,
-        history=settings.history,
-    )
-    samples = windows(read_shards(shards / settings.split))
+    samples = Windows(read_shards(shards / settings.split), ids, texts, actions, settings)
     # A task of fewer than ten demonstrations leaves none to validate on.
     held_out = shards / "val_ind"
-    validation = windows(read_shards(held_out)) if held_out.is_dir() else None
+    validation = Windows(read_shards(held_out), ids, texts, actions, settings) if held_out.is_dir() else None
     digests = {
         "params": value_digest(dataclasses.asdict(settings)),
         "shards": folder_digest(shards),
         "tokenizer": folder_digest(tokenizer),
     }
+    if start is not None:
+        digests["start"] = folder_digest(start)
     work = work_folder("train", digests)
     started = time.monotonic()
-    trained = train(settings, ids, images.codebook, samples, validation, work)
+    trained = train(settings, ids, images.codebook, samples, validation, work, start)
     seconds = time.monotonic() - started
     with atomic_folder(out) as folder:
-        policy = PolicySettings(settings.vocabulary, settings.prompt, settings.mask, settings.chunk, settings.history)
-        write_model(
-            folder, trained, policy, tokenizer, {"run": out.name} | {f"{k} sha256": v for k, v in digests.items()}
+        asked = ModelSettings(
+            settings.vocabulary, settings.samples, settings.prompt, settings.mask, settings.chunk, settings.history
         )
-    write_timing(timing, seconds, samples=settings.steps * settings.batch)
+        write_model(
+            folder, trained, asked, tokenizer, {"run": out.name} | {f"{k} sha256": v for k, v in digests.items()}
+        )
+    write_timing(timing, seconds, samples=settings.num_steps * settings.batch)
     forget(work)
     last = trained.curve[-1]
+    print(f"parts of the loss at the end: {shares(trained.curve)} (train.alpha in conf/ shifts them)")
     print(
         f"wrote {out}: {last['step']} steps in {seconds:.0f} s, loss {last['loss']:.3f}, "
-        f"validation loss {shown(last['validation_loss'])}. Next: dvc repro rollout@{out.name}"
+        f"validation loss {shown(last['validation_loss'])}. Next: dvc repro report"
     )
 
 

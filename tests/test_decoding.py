@@ -1,12 +1,15 @@
 """Decoding against the plainest way to do it: one full forward per token, no cache, argmax."""
 
+import dataclasses
+
+import numpy as np
 import pytest
 import torch
 
 from worldvla.layout import Kind, Layout, Segment
 from worldvla.masks import mask_of
 from worldvla.model import chameleon, decoding
-from worldvla.vocabulary import compact
+from worldvla.vocabulary import CHAMELEON, compact
 
 IDS = compact(num_text=8, num_codes=16)
 SIZE = chameleon.ModelSize(hidden_size=32, num_layers=2, num_heads=2, intermediate_size=64)
@@ -64,3 +67,68 @@ def test_the_two_masks_differ_from_the_second_action_on(model):
     sequential = decoding.decode_sequentially(model, IDS, prompts, 5)
     assert torch.equal(lanes[:, 0], sequential[:, 0])
     assert not torch.equal(lanes[:, 1:], sequential[:, 1:])
+
+
+def plain_image(model, ids, prompts, num_codes):
+    """Each code from a causal forward over everything so far, the best of the codes; markers as they stand."""
+    tokens, chosen = prompts, []
+    for token in ids.image(np.zeros(num_codes, int)):
+        if token == ids.first_code:
+            length = tokens.shape[1]
+            mask = torch.ones(1, length, length, dtype=torch.bool).tril()
+            logits = model.lm_head(chameleon.hidden_states(model, tokens, mask)[:, -1])
+            chosen.append(logits[:, ids.first_code : ids.first_code + ids.num_codes].argmax(-1))
+            following = chosen[-1][:, None] + ids.first_code
+        else:
+            following = torch.full((len(tokens), 1), int(token))
+        tokens = torch.cat([tokens, following], dim=1)
+    return torch.stack(chosen, dim=1)
+
+
+# The published vocabulary's rows and grid tokens in a vocabulary small enough for a test.
+ROWS = dataclasses.replace(
+    CHAMELEON,
+    size=120,
+    separator=60,
+    begin_image=61,
+    end_image=62,
+    end_row=63,
+    first_grid=64,
+    begin_action=70,
+    end_action=71,
+    num_codes=16,
+)
+
+
+@pytest.mark.parametrize("ids", [IDS, ROWS], ids=["compact", "with rows and grid"])
+@torch.no_grad()
+def test_cached_image_equals_uncached_decoding_token_by_token(ids):
+    torch.manual_seed(1)
+    model = chameleon.build(SIZE, ids).eval()
+    for parameter in model.parameters():
+        parameter.mul_(4) if parameter.ndim == 2 else None
+    prompts = torch.randint(1, ids.size, (3, 20), generator=torch.Generator().manual_seed(4))
+    expected = plain_image(model, ids, prompts, 16)
+    assert torch.equal(decoding.decode_image(model, ids, prompts, 16), expected)
+    assert expected.unique().numel() > 3, "the model must choose different codes for the comparison to mean anything"
+
+
+@torch.no_grad()
+def test_an_image_does_not_depend_on_the_others_of_its_batch(model):
+    prompts = torch.randint(1, IDS.size, (5, 20), generator=torch.Generator().manual_seed(6))
+    together = decoding.decode_image(model, IDS, prompts, 16)
+    alone = torch.cat([decoding.decode_image(model, IDS, prompt[None], 16) for prompt in prompts])
+    assert torch.equal(together, alone)
+
+
+@torch.no_grad()
+def test_only_codes_are_chosen_even_if_another_token_is_likelier(model):
+    prompts = torch.randint(1, IDS.size, (2, 20), generator=torch.Generator().manual_seed(7))
+    codes = decoding.decode_image(model, IDS, prompts, 4)
+    rest = slice(0, IDS.first_code)
+    model.lm_head.weight[rest] *= 100
+    try:
+        assert torch.equal(decoding.decode_image(model, IDS, prompts, 4), codes)
+    finally:
+        model.lm_head.weight[rest] /= 100
+    assert ((codes >= 0) & (codes < IDS.num_codes)).all()

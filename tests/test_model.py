@@ -7,9 +7,9 @@ from transformers import ChameleonModel
 
 from worldvla.masks import mask_of
 from worldvla.model import chameleon
-from worldvla.model.batches import batch_indices, collate
-from worldvla.model.losses import answer_loss, class_weights
-from worldvla.sequences import action_sample
+from worldvla.model.batches import batch_indices, collate, collate_apart
+from worldvla.model.losses import CLASSES, AnswerLoss
+from worldvla.sequences import action_sample, world_sample
 from worldvla.vocabulary import compact
 
 IDS = compact(num_text=8, num_codes=16)
@@ -58,28 +58,86 @@ def test_padding_does_not_change_a_sample(model):
     assert (batch.labels[0, short.tokens.size :] == -100).all()
 
 
-def test_loss_equals_the_formula(model):
-    weights = class_weights(IDS, image_weight=0.04)
-    batch = collate([sample(), sample(images=2)], "action")
-    labels = batch.labels.clone()
-    labels[1, 5] = batch.tokens[1, 5]  # an image code among the answers
-    assert IDS.first_code <= labels[1, 5] < IDS.size
+def mixed_batch():
+    """Two action samples and a world sample."""
+    random = np.random.default_rng(5)
+    codes = [random.integers(0, 16, 4) for _ in range(2)]
+    return collate(
+        [sample(), sample(images=2), world_sample(IDS, [1, 2], codes, random.integers(0, 255, (1, 7)))], "action"
+    )
+
+
+def by_hand(model, batch):
+    """Return (row, kind, cross-entropy, squared log-partition) of every answered token, one by one."""
+    logits = model.lm_head(chameleon.hidden_states(model, batch.tokens, batch.mask))
+    found = []
+    for row, position in (batch.labels[:, 1:] != -100).nonzero().tolist():
+        label = int(batch.labels[row, position + 1])
+        partition = logits[row, position].logsumexp(-1)
+        kind = "action" if row < 2 else "code" if label >= IDS.first_code else "structure"
+        found.append((kind, partition - logits[row, position, label], partition**2))
+    return found
+
+
+@torch.no_grad()
+def test_loss_of_the_release_weighs_each_code_in_one_weighted_mean(model):
+    batch = mixed_batch()
     hidden = chameleon.hidden_states(model, batch.tokens, batch.mask)
-    loss = answer_loss(hidden, labels, model.lm_head, weights, z_weight=1e-5)
-    logits = model.lm_head(hidden)
-    numerator, squares = torch.zeros(()), torch.zeros(())
-    denominator = count = 0.0
-    for row, position in (labels[:, 1:] != -100).nonzero().tolist():
-        label = int(labels[row, position + 1])
-        weight = 0.04 if label >= IDS.first_code else 1.0
-        normaliser = logits[row, position].logsumexp(-1)
-        numerator = numerator + weight * (normaliser - logits[row, position, label])
-        denominator += weight
-        squares = squares + normaliser**2
-        count += 1
-    assert count == 2 * 19 + 1
-    assert torch.allclose(loss.cross_entropy, numerator / denominator, atol=1e-6)
-    assert torch.allclose(loss.total, loss.cross_entropy + 1e-5 * squares / count, atol=1e-6)
+    loss = AnswerLoss(IDS, 0.04, "release", z_weight=1e-5)([(hidden, batch.labels)], model.lm_head)
+    found = by_hand(model, batch)
+    assert [sum(kind == name for kind, *_ in found) for name in CLASSES] == [2 * 19, 4, 3]
+    weights = [0.04 if kind == "code" else 1.0 for kind, *_ in found]
+    expected = torch.stack([w * error for w, (_, error, _) in zip(weights, found, strict=True)]).sum() / sum(weights)
+    assert torch.allclose(loss.cross_entropy, expected, atol=1e-6)
+    assert torch.allclose(loss.z, torch.stack([z for *_, z in found]).mean(), atol=1e-5)
+    assert torch.allclose(loss.total, loss.cross_entropy + 1e-5 * loss.z)
+    for name, mean, share in zip(CLASSES, loss.means, loss.shares, strict=True):
+        errors = torch.stack([error for kind, error, _ in found if kind == name])
+        assert torch.allclose(mean, errors.mean(), atol=1e-5)
+        weight = 0.04 if name == "code" else 1.0
+        assert torch.allclose(share, weight * errors.sum() / sum(weights) / loss.cross_entropy, atol=1e-5)
+
+
+@torch.no_grad()
+def test_loss_of_the_paper_adds_alpha_times_the_mean_of_image_answers(model):
+    batch = mixed_batch()
+    hidden = chameleon.hidden_states(model, batch.tokens, batch.mask)
+    loss = AnswerLoss(IDS, 0.04, "paper", z_weight=0.0)([(hidden, batch.labels)], model.lm_head)
+    found = by_hand(model, batch)
+    actions = torch.stack([error for kind, error, _ in found if kind == "action"]).mean()
+    images = torch.stack([error for kind, error, _ in found if kind != "action"]).mean()
+    assert torch.allclose(loss.total, actions + 0.04 * images, atol=1e-6)
+    assert torch.allclose(loss.shares.sum(), torch.tensor(1.0))
+
+
+@torch.no_grad()
+def test_loss_does_not_depend_on_how_the_batch_is_collated(model):
+    """Actions and images apart, each without the other's padding, are the same batch."""
+    random = np.random.default_rng(6)
+    codes = [random.integers(0, 16, 4) for _ in range(2)]
+    samples = [sample(images=2), world_sample(IDS, [1, 2], codes, random.integers(0, 255, (1, 7))), sample()]
+    answer_loss = AnswerLoss(IDS, 0.04, "release", z_weight=1e-5)
+
+    def loss(batches):
+        hidden = [chameleon.hidden_states(model, batch.tokens, batch.mask) for batch in batches]
+        return answer_loss(
+            [(states, batch.labels) for states, batch in zip(hidden, batches, strict=True)], model.lm_head
+        )
+
+    apart = collate_apart(samples, "action")
+    assert [batch.tokens.shape for batch in apart] == [(2, 35), (1, 26)]
+    assert torch.allclose(loss(apart).total, loss([collate(samples, "action")]).total, atol=1e-6)
+
+
+@pytest.mark.parametrize("alpha_on", ["release", "paper"])
+def test_a_batch_of_one_kind_has_a_finite_loss_and_no_mean_of_the_other(model, alpha_on):
+    batch = collate([sample()], "action")
+    hidden = chameleon.hidden_states(model, batch.tokens, batch.mask)
+    loss = AnswerLoss(IDS, 0.04, alpha_on, z_weight=1e-5)([(hidden, batch.labels)], model.lm_head)
+    loss.total.backward()
+    assert torch.isfinite(loss.total)
+    assert loss.means.isfinite().tolist() == [True, False, False]
+    assert loss.shares.tolist() == pytest.approx([1.0, 0.0, 0.0])
 
 
 def test_a_boolean_mask_never_reaches_attention():

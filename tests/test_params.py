@@ -9,10 +9,12 @@ import pytest
 
 from worldvla.params import strict
 from worldvla.params.benchmarks import max_steps
+from worldvla.params.generate import GenerateParams
 from worldvla.params.ranges import at_least, check
 from worldvla.params.rollout import RolloutParams
 from worldvla.params.tokenizer import TokenizerParams
 from worldvla.params.train import TrainParams
+from worldvla.params.video_metrics import VideoMetricsParams
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -165,7 +167,8 @@ def scale_section(section: str) -> dict[str, Any]:
 
 def train_params(**changes: object) -> TrainParams:
     """Return the default scale's train params with changes."""
-    given = {"vocabulary": "compact", "prompt": "release", "chunk": 5, "history": 2, "mask": "action", "split": "train"}
+    given = {"vocabulary": "compact", "samples": ("action",), "prompt": "release", "alpha_on": "release"}
+    given |= {"chunk": 5, "history": 2, "rounds": 1, "mask": "action", "split": "train"}
     return TrainParams(**{**scale_section("train"), **given, "seed": 0, **changes})
 
 
@@ -213,13 +216,33 @@ def test_a_chunk_longer_than_an_episode_is_refused():
         init_states_per_task=2,
         environments=2,
         max_steps=75,
-        num_videos=0,
+        films_per_task=0,
         seed=0,
     )
     with pytest.raises(ValueError, match="chunk is 76; expected 1 to 75"):
         dataclasses.replace(params, chunk=76)
     with pytest.raises(ValueError, match="init_states_per_task is 51; expected 1 to 50"):
         dataclasses.replace(params, init_states_per_task=51)
+
+
+def test_a_model_of_two_kinds_of_samples_takes_twice_the_steps():
+    one, two = train_params(), train_params(samples=("action", "world"))
+    assert (one.num_steps, two.num_steps) == (one.steps, 2 * one.steps)
+
+
+def test_horizons_are_checked():
+    values = {"i3d_weights": None, "i3d_pixels": 64, "lpips_vgg": None, "lpips_alex": None, "num_films": 1, "seed": 0}
+    with pytest.raises(ValueError, match=r"horizons is \(8, 20\); expected at least 9"):
+        VideoMetricsParams(horizons=(8, 20), **values)
+    with pytest.raises(ValueError, match=r"horizons is \[\]; expected at least one length"):
+        GenerateParams(split="val_ind", horizons=(), batch=1, reencode=False, seed=0)
+
+
+def test_a_section_is_called_as_its_stage(tmp_path):
+    path = tmp_path / "resolved.yaml"
+    path.write_text("videometrics: {}")
+    with pytest.raises(ValueError, match="no section 'video_metrics'; did you mean 'videometrics'"):
+        strict.read(VideoMetricsParams, path)
 
 
 def test_step_limits_are_the_released_ones():

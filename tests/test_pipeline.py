@@ -13,7 +13,8 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CODE = ("pipeline", "worldvla")
-SCRIPTS = sorted(path.stem for path in (REPOSITORY / "pipeline").glob("*.py") if path.stem != "__init__")
+RUNNER = "parallel"  # runs the stages, is none
+SCRIPTS = sorted(path.stem for path in (REPOSITORY / "pipeline").glob("*.py") if path.stem not in ("__init__", RUNNER))
 
 
 def stages() -> dict[str, dict]:

@@ -1,56 +1,17 @@
 import itertools
-import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from reporting_inputs import SOLVED, cells, make_project, report_params, section, write_reports, write_rollouts
 
-from pipeline import report
 from worldvla.reporting.markdown import table
-from worldvla.reporting.table3 import published
-from worldvla.simulation.videos import video_name, write_video
+from worldvla.reporting.published import published
+from worldvla.reporting.runs import Episodes, shared_outcomes
 
-PARAMS = """report:
-  scale: mini
-  seed: 0
-  benchmark: mini
-  demonstrations: scripted
-  suites: [goal]
-  variants:
-    action: {mask: causal, chunked: false, history: 2, chunk: {goal: 1, spatial: 1, long: 1}}
-    action_chunk: {mask: causal, chunked: true, history: 2, chunk: {goal: 5, spatial: 5, long: 10}}
-    action_chunk_mask: {mask: action, chunked: true, history: 2, chunk: {goal: 5, spatial: 5, long: 10}}
-"""
-TASKS = ["put_the_can_in_the_basket", "put_the_can_in_the_tray"]
-SHARES = {"action": 0.4, "action_chunk": 0.2, "action_chunk_mask": 0.7}
-
-
-def write_rollouts(folder: Path, variant: str) -> None:
-    """Ten initial states of two tasks; the first ones succeed."""
-    rows = [
-        {
-            "suite": "goal",
-            "task": task,
-            "task_index": index,
-            "init_state": init,
-            "success": init < 10 * SHARES[variant],
-            "num_steps": 20,
-            "policy_failures": int(variant == "action_chunk" and init == 9),
-        }
-        for index, task in enumerate(TASKS)
-        for init in range(10)
-    ]
-    folder.mkdir(parents=True)
-    pq.write_table(pa.Table.from_pylist(rows), folder / "episodes.parquet")
-    made_of = {kind: kind[0] * 64 for kind in ("params", "data", "tokenizer", "weights", "model")}
-    (folder / "made_of.json").write_text(json.dumps(made_of))
-    frames = np.stack([np.full((64, 64, 3), 10 * step, np.uint8) for step in range(21)])
-    for success in (True, False):
-        init = 0 if success else int(10 * SHARES[variant])
-        write_video(folder / video_name(0, init, success), frames)
+NOT_COMPARABLE = "not comparable: other benchmark, other model"
 
 
 @pytest.fixture
@@ -63,59 +24,53 @@ def reports(tmp_path_factory) -> Path:
     return write_reports(make_project(tmp_path_factory.mktemp("project")))
 
 
-def make_project(tmp_path: Path) -> Path:
-    (tmp_path / "report.yaml").write_text(PARAMS)
-    for variant in SHARES:
-        write_rollouts(tmp_path / "rollouts" / f"{variant}-goal", variant)
-    timing = tmp_path / "timing" / "rollout" / "action-goal.json"
-    timing.parent.mkdir(parents=True)
-    timing.write_text(
-        json.dumps({"seconds": 43.2, "commit": "abc123", "date": "2025-01-01 00:00 UTC", "hardware": "Abacus, 2 cores"})
-    )
-    return tmp_path
-
-
-def write_reports(project: Path, out: str = "reports") -> Path:
-    report.main(
-        params=project / "report.yaml",
-        rollouts=project / "rollouts",
-        timing=project / "timing",
-        out=project / out,
-    )
-    return project / out
-
-
-def row(text: str, *starts: str) -> list[str]:
-    """Return the cells of the first table row that begins with these cells."""
-    for line in text.splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if tuple(cells[: len(starts)]) == starts:
-            return cells
-    raise AssertionError(f"no row {starts} in\n{text}")
-
-
 def test_table3_shows_the_papers_number_ours_and_the_interval(reports):
     text = (reports / "table3.md").read_text()
-    assert row(text, "1", "action model") == [
+    assert cells(text, "1", "action model") == [
         "1",
         "action model",
         "67.3 %",
         "8/20",
         "40.0 %",
         "21.9 to 61.3 %",
-        "not comparable: other benchmark, other model",
+        NOT_COMPARABLE,
     ]
-    assert row(text, "2")[3] == "not run"
-    assert row(text, "4")[2:5] == ["84.4 %", "14/20", "70.0 %"]
+    assert cells(text, "2")[3] == "not run"
+    assert cells(text, "4")[2:5] == ["84.4 %", "14/20", "70.0 %"]
+    assert cells(text, "5")[2:5] == ["85.1 %", "16/20", "80.0 %"]
     assert "row 3: 2." in text  # policy failures
+    assert "Average" not in text
 
 
 def test_rows_are_compared_on_the_same_initial_states(reports):
     text = (reports / "table3.md").read_text()
-    cells = row(text, "4 against 3")
-    assert cells[1:7] == ["20", "4", "10", "0", "6", "+50.0 points"]
-    assert cells[-2:] == ["0.002", "row 4 is higher"]
-    assert row(text, "put the can in the tray")[1:] == ["4/10", "2/10", "7/10"]
+    row = cells(text, "4 against 3")
+    assert row[1:8] == ["+4.8 points", "20", "4", "10", "0", "6", "+50.0 points"]
+    assert row[-2:] == ["0.002", "row 4 is higher"]
+    assert cells(text, "5 against 4")[-1] == "inconclusive"
+    assert "2 against 1" not in text
+    assert cells(text, "put the can in the tray")[1:] == ["4/10", "2/10", "7/10", "8/10"]
+
+
+def test_table6_compares_with_and_without_pretraining(reports):
+    text = (reports / "table6.md").read_text()
+    assert cells(text, "without")[2:4] == ["67.3 %", "8/20"]
+    assert cells(text, "with")[2:] == ["73.1 %", "18/20", "90.0 %", "69.9 to 97.2 %", NOT_COMPARABLE]
+    row = cells(text, "with against without")
+    assert row[1:8] == ["+5.8 points", "20", "8", "10", "0", "2", "+50.0 points"]
+    assert row[-1] == "the model with pretraining is higher"
+    assert "training 43 s, rollouts unknown time" in text  # its training is a finetuning
+
+
+def test_figure7_invents_no_number_of_the_paper(reports):
+    text = (reports / "figure7.md").read_text()
+    assert cells(section(text, "Goal suite"), "Row") == ["Row", "Model", "Ours", "Rate", "95 % interval"]
+    assert cells(text, "video")[2:4] == ["10/20", "50.0 %"]
+    assert cells(text, "world against without")[1] == "higher on every suite"
+    row = cells(text, "video against without")
+    assert row[1] == "higher on two suites, lower on one"
+    assert row[7] == "-20.0 points"
+    assert row[-1] == "inconclusive"
 
 
 def test_provenance_leads_back_from_the_number(reports):
@@ -128,32 +83,84 @@ def test_provenance_leads_back_from_the_number(reports):
 
 
 def test_a_run_without_data_says_what_to_run(project):
-    (project / "rollouts" / "action_chunk-goal" / "episodes.parquet").unlink()
+    (project / "rollouts" / "action_chunk_mask-goal" / "episodes.parquet").unlink()
     folder = write_reports(project)
-    for name in ("table3.md", "README.md"):
-        assert "missing: run `dvc repro rollout@action_chunk-goal`" in (folder / name).read_text()
+    for name in ("table3.md", "figure4.md", "figure7.md", "README.md"):
+        assert "missing: run `dvc repro rollout@action_chunk_mask-goal`" in (folder / name).read_text()
+    assert not (folder / "figure4-goal.png").exists()
 
 
-def test_without_any_run_there_is_still_a_report(project):
-    for path in project.glob("rollouts/*/episodes.parquet"):
-        path.unlink()
+def test_a_variant_that_is_not_to_be_rolled_out_is_not_missing(project):
+    params = report_params().replace("rollout: true", "rollout: false")
+    (project / "report.yaml").write_text(params)
+    assert cells((write_reports(project) / "table3.md").read_text(), "1", "action model")[3] == "not run"
+
+
+def test_without_any_data_there_is_still_a_report(project):
+    shutil.rmtree(project / "rollouts")
+    shutil.rmtree(project / "videos")
     folder = write_reports(project)
-    assert "No run has data yet." in (folder / "table3.md").read_text()
-    assert not (folder / "table3.png").exists()
+    for name in ("table3", "table4", "table6", "figure4", "figure5", "figure7"):
+        assert "No run has data yet." in (folder / f"{name}.md").read_text()
+    assert {path.suffix for path in folder.iterdir()} == {".md"}
 
 
-def test_suites_stand_in_the_papers_order(project):
-    (project / "report.yaml").write_text(PARAMS.replace("[goal]", "[long, spatial, goal]"))
-    text = (write_reports(project) / "table3.md").read_text()
-    assert re.findall(r"^## (\w+) suite", text, re.MULTILINE) == ["Goal", "Spatial", "Long"]
+def test_runs_without_a_common_initial_state_are_not_compared(project):
+    run = project / "rollouts" / "action_from_world-goal"
+    write_rollouts(run, "action_from_world", suite="elsewhere")
+    folder = write_reports(project)
+    assert cells((folder / "table6.md").read_text(), "with against without")[-1] == "no initial state in common"
+    assert "no initial state in common" in (folder / "README.md").read_text()
+
+
+def test_suites_stand_in_the_papers_order_and_their_average_comes_last(project):
+    (project / "report.yaml").write_text(report_params("[long, spatial, goal]"))
+    for suite in ("long", "spatial"):
+        for variant in SOLVED:
+            write_rollouts(project / "rollouts" / f"{variant}-{suite}", variant, suite)
+    folder = write_reports(project)
+    text = (folder / "table3.md").read_text()
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE)[:-1] == [
+        "Goal suite",
+        "Spatial suite",
+        "Long suite",
+        "Average of the suites",
+    ]
     assert re.findall(r"Chunks of (\w+) actions", text) == ["5", "5", "10"]
+    average = text[text.index("## Average of the suites") :]
+    # 84.4, 81.8 and 49.3 in the paper.
+    assert cells(average, "4")[2:4] == ["71.8 %", "42/60"]
+    assert cells(average, "2")[3] == "not run"
+    assert cells(average, "4 against 3")[2] == "60"
+    assert "over the same suites" in average
+    assert "average: ours" in (folder / "README.md").read_text()
+
+
+def test_the_first_page_reads_every_claim(reports):
+    text = (reports / "README.md").read_text()
+    assert cells(text, "Table 3: the mask helps chunks")[1:] == [
+        "goal",
+        "+4.8 points",
+        "+50.0 points (+22.3 to +67.6)",
+        "higher",
+    ]
+    assert cells(text, "Table 3: the world model helps the action model")[-2:] == ["not run", ""]
+    row = cells(text, "Table 4: the action model helps the world model, 20 frames")
+    assert row[2] == "+0.32 dB"
+    assert row[-1] == "higher: better"
+    assert cells(text, "Figure 7: video prediction helps")[-1] == "inconclusive"
+    assert cells(text, "5")[2] == "16/20 = 80.0 % (58.4 to 91.9)"
+    assert cells(text, "goal", "world model")[3] == "29.62"
+    assert cells(text, "with")[3] == "73.1 %"
 
 
 def test_pages_are_linked_and_every_picture_exists(reports):
     pages = {path.name: path.read_text() for path in reports.glob("*.md")}
     links = {link for text in pages.values() for link in re.findall(r"\]\(([^)]+)\)", text)}
     assert links == {path.name for path in reports.iterdir()} - {"README.md"}
-    assert "scale `mini`" in pages["README.md"].splitlines()[0]
+    assert set(re.findall(r"^- \[.*\]\((.*)\)", pages["README.md"], re.MULTILINE)) == set(pages) - {"README.md"}
+    for text in pages.values():
+        assert re.match(r"# .*scale `mini`", text)
 
 
 def test_pages_are_tidy_markdown(reports):
@@ -164,9 +171,13 @@ def test_pages_are_tidy_markdown(reports):
         assert not text.endswith("\n\n")
         assert all(line == line.rstrip() for line in lines), path
         assert "\n\n\n" not in text
+        headings = [line for line in lines if line.startswith("#")]
+        assert len(set(headings)) == len(headings), path
         for before, line in itertools.pairwise(lines):
             kinds = {before.startswith("|"), line.startswith("|")}
             assert kinds != {True, False} or "" in (before, line), (path, before, line)
+            if line.startswith("|"):
+                assert not before.startswith("|") or line.count("|") == before.count("|"), (path, before, line)
 
 
 def test_the_same_runs_give_the_same_bytes(reports, project):
@@ -182,7 +193,15 @@ def test_tables_align():
     )
 
 
-def test_published_averages_of_table3_are_the_means_of_their_suites():
-    for numbers in published().values():
+def test_episodes_without_a_common_start_share_no_outcomes():
+    rows = [{"suite": suite, "task_index": 0, "init_state": 0, "success": True} for suite in ("goal", "long")]
+    first, second = shared_outcomes(Episodes(rows[:1]), Episodes(rows[1:]))
+    assert first.dtype == second.dtype == np.bool_
+    assert first.shape == second.shape == (0,)
+
+
+@pytest.mark.parametrize("name", ["table3", "table6"])
+def test_published_averages_are_the_means_of_their_suites(name):
+    for numbers in published(name).values():
         mean = sum(numbers[suite] for suite in ("goal", "object", "spatial", "long")) / 4
         assert abs(mean - numbers["average"]) < 0.1

@@ -14,6 +14,16 @@ from worldvla.params.report import ReportParams
 from worldvla.params.resolve import SECTIONS, resolve
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+VARIANTS = (
+    "action",
+    "action_world",
+    "action_chunk",
+    "action_chunk_mask",
+    "action_world_chunk_mask",
+    "world",
+    "action_video_chunk_mask",
+    "action_from_world",
+)
 LIMIT = MAX_STEPS["mini"]["goal"]
 
 
@@ -54,7 +64,7 @@ class TestResolve:
     def test_every_stage_can_read_its_section(self, scale):
         edit("params.yaml", scale=scale)
         files = resolved()
-        assert list(files) == ["goal", "action-goal", "action_chunk-goal", "action_chunk_mask-goal", "report"]
+        assert set(files) == {"goal", *(f"{name}-goal" for name in VARIANTS), "report"}
         for name, text in files.items():
             path = Path(f"{name}.yaml")
             path.write_text(text)
@@ -66,7 +76,7 @@ class TestResolve:
         edit("params.yaml", chunk=10)
         after = resolved()
         changed = {name for name in after if after[name] != before[name]}
-        assert changed == {"action_chunk-goal", "action_chunk_mask-goal", "report"}
+        assert changed == {*(f"{name}-goal" for name in VARIANTS if "chunk" in name), "report"}
 
     def test_the_default_chunk_written_out_changes_nothing(self):
         before = resolved()
@@ -76,17 +86,26 @@ class TestResolve:
     def test_the_long_suite_has_chunks_of_ten(self):
         edit("params.yaml", benchmark="libero", suites=["goal", "long"])
         files = resolved()
-        chunks = {name: yaml.safe_load(text)["train"]["chunk"] for name, text in files.items() if "-" in name}
-        assert chunks == {
-            "action-goal": 1,
-            "action_chunk-goal": 5,
-            "action_chunk_mask-goal": 5,
-            "action-long": 1,
-            "action_chunk-long": 10,
-            "action_chunk_mask-long": 10,
+        chunks = {
+            name: yaml.safe_load(files[name])["train"]["chunk"]
+            for name in ("action-goal", "action_chunk-goal", "action-long", "action_chunk_mask-long")
         }
+        assert list(chunks.values()) == [1, 5, 1, 10]
         report = yaml.safe_load(files["report"])["report"]
         assert report["variants"]["action_chunk"]["chunk"] == {"goal": 5, "long": 10}
+
+    def test_a_run_has_the_sections_of_its_stages(self):
+        sections = {name: set(yaml.safe_load(text)) for name, text in resolved().items()}
+        assert sections["action-goal"] == {"train", "rollout"}
+        assert sections["world-goal"] == {"train", "generate"}
+        assert sections["action_world_chunk_mask-goal"] == {"train", "rollout", "generate"}
+        assert sections["action_from_world-goal"] == {"finetune", "rollout"}
+
+    def test_a_finetuned_run_is_sized_as_one_from_scratch(self):
+        files = {name: yaml.safe_load(text) for name, text in resolved().items()}
+        finetuned = files["action_from_world-goal"]["finetune"]
+        assert finetuned.pop("start") == "world"
+        assert finetuned == files["action-goal"]["train"]
 
     def test_comments_and_order_do_not_matter(self):
         before = resolved()
@@ -112,6 +131,37 @@ class TestResolve:
                 f"params.yaml: chunk is {LIMIT + 1}; expected at most {LIMIT}, the longest episode of the suite 'goal'",
             ),
             ({"history": 0}, "params.yaml: history is 0; expected at least 1"),
+            ({"rounds": 0}, "params.yaml: rounds is 0; expected at least 1"),
+            ({"prompt": "papre"}, "params.yaml: prompt is 'papre'; did you mean 'paper'?"),
+            ({"alpha_on": "loss"}, "params.yaml: alpha_on is 'loss'; known: release, paper"),
+            (
+                {"variants__world__samples": ["wordl"]},
+                "params.yaml: variants.world.samples[0] is 'wordl'; did you mean 'world'?",
+            ),
+            (
+                {"variants__action__samples": []},
+                "params.yaml: variants.action.samples is []; expected at least one kind, each once",
+            ),
+            (
+                {"finetune_from": "wrld"},
+                "params.yaml: finetune_from is 'wrld', which no variant is called; did you mean 'world'?",
+            ),
+            (
+                {
+                    "finetune": {"world": {"samples": ["world"], "mask": "causal", "chunked": False}},
+                    "rollout": ["action"],
+                },
+                "params.yaml: 'world' is in variants and in finetune; give one of them another name",
+            ),
+            ({"rollout": ["acton"]}, "params.yaml: rollout has 'acton'; did you mean 'action'?"),
+            (
+                {"rollout": ["world"]},
+                "params.yaml: rollout has 'world', whose samples are world; expected action among them",
+            ),
+            (
+                {"generate": ["action"]},
+                "params.yaml: generate has 'action', whose samples are action; expected world among them",
+            ),
             (
                 {"variants__action__mask": "cuasal"},
                 "params.yaml: variants.action.mask is 'cuasal'; did you mean 'causal'?",
@@ -122,7 +172,7 @@ class TestResolve:
             ),
             ({"variants": {}}, "params.yaml: variants is empty; expected at least one variant"),
             (
-                {"variants": {"a-b": {"mask": "causal", "chunked": False}}},
+                {"variants": {"a-b": {"samples": ["action"], "mask": "causal", "chunked": False}}},
                 "params.yaml: variants has 'a-b'; expected a name of small letters, digits and underscores",
             ),
             (

@@ -19,9 +19,9 @@ case "$*" in
     *find_library*) [ ! -e "$MACHINE/lacks_renderer" ]; exit ;;
     '-m venv --clear .venv')
         mkdir -p .venv/bin && cp "$0" .venv/bin/python
-        printf '#!/bin/sh\\necho "dvc $*" >>"$MACHINE/log"\\n' >.venv/bin/dvc && chmod +x .venv/bin/dvc
         echo venv >>"$MACHINE/log" ;;
     '-m pip'*) echo "$*" >>"$MACHINE/log"; [ ! -e "$MACHINE/lacks_network" ]; exit ;;
+    '-m pipeline.parallel'*) echo "$*" >>"$MACHINE/log" ;;
     '-m pytest'*) echo "$*" >>"$MACHINE/log"; exit 3 ;;
 esac
 """
@@ -30,7 +30,7 @@ APT_GET = """#!/bin/sh
 echo "apt-get $*" >>"$MACHINE/log"
 case "$*" in *install*osmesa*) rm "$MACHINE/lacks_renderer" ;; *install*venv*) rm "$MACHINE/lacks_venv" ;; esac
 """
-TOOLS = ["bash", "cat", "chmod", "cp", "dirname", "env", "git", "mkdir", "readlink", "rm", "sh", "sha256sum"]
+TOOLS = ["bash", "cat", "cp", "dirname", "env", "git", "mkdir", "readlink", "rm", "sh", "sha256sum"]
 
 
 class Machine:
@@ -39,7 +39,7 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         self.checkout, self.folder = folder / "checkout", folder
         self.checkout.mkdir()
-        for name in ("run", "pyproject.toml", "constraints.txt", "simulation.txt"):
+        for name in ("run", "pyproject.toml", "constraints.txt", "no-deps.txt"):
             shutil.copy(REPOSITORY / name, self.checkout)
         (folder / "bin").mkdir()
         for tool in TOOLS:
@@ -79,13 +79,13 @@ def machine(tmp_path):
 
 
 def test_set_up_installs_once_and_arguments_are_passed_on(machine):
-    assert machine.run("reproduce", "--dry", "train")[0] == 0
-    venv, *pips, dvc = machine.log()
+    assert machine.run("reproduce", "-j", "2", "train")[0] == 0
+    venv, *pips, runner = machine.log()
     assert venv == "venv"
     assert [line.split()[2] for line in pips] == ["install"] * 3
-    assert "--no-deps --requirement simulation.txt" in pips[2]
+    assert "--no-deps --requirement no-deps.txt" in pips[2]
     assert all("--constraint constraints.txt" in line for line in pips)
-    assert dvc == "dvc repro --dry train"
+    assert runner == "-m pipeline.parallel -j 2 train"
     assert machine.run("setup")[0] == 0
     assert machine.log() == []
 

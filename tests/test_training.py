@@ -1,20 +1,25 @@
 """Training is a function of its params and data, killed or not."""
 
 import hashlib
+import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
 
+from pipeline import finetune
 from worldvla.data.shards import TokenizedEpisode
-from worldvla.model.batches import ActionWindows
-from worldvla.model.policy import ChameleonPolicy, PolicySettings
-from worldvla.model.saving import write_model
+from worldvla.model.batches import Windows
+from worldvla.model.policy import ChameleonPolicy
+from worldvla.model.saving import CURVE, shares, write_model
+from worldvla.model.trained import ModelSettings
 from worldvla.model.training import learning_rate, train
 from worldvla.params.train import TrainParams
 from worldvla.tokenizers.action import ActionTokenizer
@@ -24,16 +29,19 @@ from worldvla.vocabulary import compact
 NUM_CODES = 16
 PARAMS = TrainParams(
     vocabulary="compact",
+    samples=("action", "world"),
     prompt="release",
     chunk=2,
     history=2,
+    rounds=1,
+    future=None,
     mask="action",
     split="train",
     hidden_size=32,
     num_layers=1,
     num_heads=2,
     intermediate_size=64,
-    steps=40,
+    steps=20,
     batch=4,
     learning_rate=3e-3,
     warmup_steps=5,
@@ -41,10 +49,11 @@ PARAMS = TrainParams(
     weight_decay=0.01,
     clip=1.0,
     z_loss=1e-5,
-    image_weight=0.04,
+    alpha=0.04,
+    alpha_on="release",
     validate_every=20,
     checkpoint_every=10,
-    max_length=256,
+    threads=1,
     seed=0,
 )
 TEXTS = TextTokenizer.train(["What action should the robot take to push?"], size=300)
@@ -52,7 +61,7 @@ ACTIONS = ActionTokenizer((-1.0,) * 7, (1.0,) * 7)
 IDS = compact(TEXTS.size, NUM_CODES)
 
 
-def windows(seed: int, chunk: int = PARAMS.chunk, steps: int = 12) -> ActionWindows:
+def windows(seed: int, params: TrainParams = PARAMS, steps: int = 12) -> Windows:
     random = np.random.default_rng(seed)
     episodes = [
         TokenizedEpisode(
@@ -64,12 +73,12 @@ def windows(seed: int, chunk: int = PARAMS.chunk, steps: int = 12) -> ActionWind
         )
         for number in range(4)
     ]
-    return ActionWindows(episodes, IDS, TEXTS, ACTIONS, prompt="release", chunk=chunk, history=PARAMS.history)
+    return Windows(episodes, IDS, TEXTS, ACTIONS, params)
 
 
-def run_training(work: Path):
+def run_training(work: Path, params: TrainParams = PARAMS, start: Path | None = None):
     codebook = np.random.default_rng(9).normal(size=(NUM_CODES, 8)).astype(np.float32)
-    return train(PARAMS, IDS, codebook, windows(0), windows(1), work)
+    return train(params, IDS, codebook, windows(0, params), windows(1, params), work, start)
 
 
 def digest(trained) -> str:
@@ -102,18 +111,21 @@ def test_training_learns_and_its_folder_is_a_policy(tmp_path, monkeypatch):
     trained = run_training(tmp_path / "work")
     assert trained.curve[-1]["loss"] < trained.curve[0]["loss"] - 1
     assert [row["step"] for row in trained.curve if row["validation_loss"] is not None] == [20, 40]
+    assert all(set(row) == set(CURVE.names) for row in trained.curve)
+    assert trained.curve[-1]["validation_code"] > 0
+    assert re.fullmatch(r"action \d+ %, code \d+ %, structure \d+ %", shares(trained.curve))
 
     tokenizer, model = tmp_path / "tokenizer", tmp_path / "model"
     tokenizer.mkdir()
     model.mkdir()
     TEXTS.save(tokenizer / "text.json")
     ACTIONS.save(tokenizer / "actions.json")
-    settings = PolicySettings("compact", "release", "action", PARAMS.chunk, PARAMS.history)
+    settings = ModelSettings("compact", PARAMS.samples, "release", "action", PARAMS.chunk, PARAMS.history)
     write_model(model, trained, settings, tokenizer, {"run": "test"})
-    assert {"README.md", "curve.png", "curve.parquet", "policy.json"} <= {path.name for path in model.iterdir()}
+    assert {"README.md", "curve.png", "curve.parquet", "settings.json"} <= {path.name for path in model.iterdir()}
 
     images = SimpleNamespace(num_codes=NUM_CODES)
-    monkeypatch.setattr("worldvla.model.policy.ImageTokenizer", SimpleNamespace(load=lambda _: images))
+    monkeypatch.setattr("worldvla.model.trained.ImageTokenizer", SimpleNamespace(load=lambda _: images))
     policy = ChameleonPolicy.load(model, tokenizer)
     histories = [np.zeros((1, 4), np.uint16), np.ones((2, 4), np.uint16), np.zeros((2, 4), np.uint16)]
     answers = policy.act(["push"] * 3, histories)
@@ -129,7 +141,7 @@ def test_training_learns_and_its_folder_is_a_policy(tmp_path, monkeypatch):
 
 
 def test_learning_rate_warms_up_stays_and_decays_to_nothing():
-    rates = [learning_rate(PARAMS, step) / PARAMS.learning_rate for step in range(PARAMS.steps)]
+    rates = [learning_rate(PARAMS, step) / PARAMS.learning_rate for step in range(PARAMS.num_steps)]
     assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert rates[5:21] == pytest.approx([1.0] * 16)
     assert rates[-1] == pytest.approx(1 / 20)
@@ -137,6 +149,43 @@ def test_learning_rate_warms_up_stays_and_decays_to_nothing():
 
 def test_a_chunk_longer_than_every_episode_is_named():
     with pytest.raises(
-        ValueError, match="chunk is 13 but the longest of 4 episodes has 12 steps; choose a shorter chunk"
+        ValueError, match=r"no action sample of chunk 13, .* fits into the longest of 4 episodes, which has 12"
     ):
-        windows(0, chunk=13)
+        windows(0, replace(PARAMS, chunk=13))
+
+
+def test_a_pool_has_every_window_of_every_kind_once():
+    pool = windows(0)
+    layouts = [pool[index].layout.picture() for index in range(len(pool))]
+    assert len(pool) == 4 * (12 - 1) + 4 * (12 - 1)
+    assert [layouts.count(picture) for picture in ("t i | A A |", "t i i | A A |", "t i a | I |")] == [4, 40, 44]
+    video = windows(0, replace(PARAMS, samples=("video",)))
+    assert {video[index].layout.picture() for index in range(len(video))} == {"t i | I I |", "t i i | I I |"}
+    assert len(video) == 4 * (12 - 2)
+    one_frame = windows(0, replace(PARAMS, samples=("video",), future=1))
+    assert len(one_frame) == 4 * (12 - 1)
+    assert one_frame[5].layout.picture() == "t i i | I |"
+
+
+@pytest.mark.slow
+def test_training_goes_on_from_the_weights_of_another_run(tmp_path):
+    params = replace(PARAMS, steps=4, warmup_steps=0)
+    world = run_training(tmp_path / "world", replace(params, samples=("world",)))
+    world.model.save_pretrained(tmp_path / "start")
+    still = replace(params, learning_rate=1e-12, weight_decay=0.0)
+    trained = run_training(tmp_path / "finetune", still, tmp_path / "start").model.state_dict()
+    for name, value in world.model.state_dict().items():
+        assert np.allclose(value, trained[name], atol=1e-9), name
+    with pytest.raises(ValueError, match=r"has the shape .*, expected .*; it was trained with other sizes"):
+        run_training(tmp_path / "other", replace(still, intermediate_size=32), tmp_path / "start")
+    with pytest.raises(ValueError, match="absent: no model here"):
+        run_training(tmp_path / "other", still, tmp_path / "absent")
+
+
+def test_the_stage_names_the_run_to_train_first(tmp_path):
+    resolved = tmp_path / "resolved.yaml"
+    section = {**asdict(PARAMS), "samples": ["action"], "start": "world"}
+    resolved.write_text(yaml.safe_dump({"finetune": section}))
+    rest = {name: tmp_path for name in ("shards", "tokenizer", "out", "timing")}
+    with pytest.raises(ValueError, match=r"world-goal: no such folder; .* Run: dvc repro train@world-goal"):
+        finetune.main(params=resolved, start=tmp_path / "world-goal", **rest)

@@ -5,13 +5,11 @@ import errno
 import inspect
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from tqdm import tqdm
-
-Item = TypeVar("Item")
 
 LOG_EVERY_S = 30  # off a terminal a bar is a log line, this far apart
 
@@ -34,11 +32,6 @@ class Progress(tqdm):
                 print(line.strip(), file=file, flush=True)
 
         return log
-
-
-def progress(items: Iterable[Item], desc: str, unit: str, total: int | None = None) -> Iterator[Item]:
-    """Yield the items and show how many are done, the rate and the time left."""
-    yield from Progress(items, desc=desc, unit=unit, total=total)
 
 
 def run(main: Callable[..., None]) -> NoReturn:

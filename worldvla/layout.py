@@ -4,7 +4,8 @@ Every sample is text, images, actions and separators in a row. A layout names th
 decoding are derived from it and nothing else counts positions.
 
     action sample   t i i | A A |     text, M images, SEP, K answered actions, SEP
-    world sample    t i a | I |       text, image, action, SEP, the answered image, SEP
+    world sample    t i a | I |       text, image, action, SEP, the answered image, SEP; after the text N times
+    video sample    t i i | I I |     text, M images, SEP, K answered images, SEP
 
 Small letters are given, capitals are answered (they carry loss).
 """
@@ -47,6 +48,11 @@ class Layout:
     def actions(self) -> tuple[Segment, ...]:
         """The action segments, in order."""
         return tuple(segment for segment in self.segments if segment.kind is Kind.ACTION)
+
+    @property
+    def answer(self) -> Kind:
+        """What the sample answers with: actions or images."""
+        return next(segment.kind for segment in self.segments if segment.predicted)
 
     @property
     def predicted_start(self) -> int:

@@ -1,7 +1,8 @@
 """Training samples cut from tokenized episodes, and their order."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,7 +11,18 @@ from torch import Tensor
 
 from worldvla.data.shards import TokenizedEpisode
 from worldvla.masks import mask_of
-from worldvla.sequences import IGNORED, PROMPTS, Sample, action_sample, action_windows
+from worldvla.params.train import TrainParams
+from worldvla.sequences import (
+    IGNORED,
+    PROMPTS,
+    Sample,
+    action_sample,
+    action_windows,
+    video_sample,
+    video_windows,
+    world_sample,
+    world_windows,
+)
 from worldvla.tokenizers.action import ActionTokenizer
 from worldvla.tokenizers.text import TextTokenizer
 from worldvla.vocabulary import Vocabulary
@@ -31,11 +43,14 @@ class Batch:
         return Batch(self.tokens.to(device), self.labels.to(device), self.mask.to(device))
 
 
-class ActionWindows:
-    """Every action sample of some episodes, made when asked for: chunk and history need no encoding of their own.
+class Windows:
+    """Every sample of some episodes, of one or several kinds in one pool, made when asked for.
+
+    Chunk, history and rounds are cut here, so they need no encoding of their own. Source: the release mixes the samples of
+    its two kinds uniformly, each once per epoch.
 
     Raises:
-        ValueError: no episode is as long as a chunk.
+        ValueError: no episode is long enough for a sample of some kind.
     """
 
     def __init__(
@@ -44,40 +59,62 @@ class ActionWindows:
         ids: Vocabulary,
         texts: TextTokenizer,
         actions: ActionTokenizer,
-        *,
-        prompt: str,
-        chunk: int,
-        history: int,
+        params: TrainParams,
     ) -> None:
         self._ids = ids
         self._codes = [episode.codes for episode in episodes]
         self._bins = [actions.encode(episode.actions) for episode in episodes]
-        self._texts = [texts.encode(PROMPTS[prompt].format(task=episode.language)) for episode in episodes]
-        self._windows = [
-            (number, images, answered)
-            for number, bins in enumerate(self._bins)
-            for images, answered in action_windows(len(bins), chunk, history)
-        ]
-        if not self._windows:
-            longest = max((len(bins) for bins in self._bins), default=0)
-            raise ValueError(
-                f"train: chunk is {chunk} but the longest of {len(episodes)} episodes has {longest} steps; "
-                "choose a shorter chunk in params.yaml"
-            )
+        self._windows: list[Callable[[], Sample]] = []
+        for kind in params.samples:
+            prompt = PROMPTS[params.prompt][kind]
+            cut = {"action": self._action, "world": self._world, "video": self._video}[kind]
+            windows = [
+                window
+                for number, episode in enumerate(episodes)
+                for window in cut(number, texts.encode(prompt.format(task=episode.language)), params)
+            ]
+            if not windows:
+                longest = max((len(bins) for bins in self._bins), default=0)
+                raise ValueError(
+                    f"train: no {kind} sample of chunk {params.chunk}, {params.rounds} rounds or {params.num_future} future "
+                    f"frames fits into the longest of {len(episodes)} episodes, which has {longest} steps; lower them in "
+                    "params.yaml and conf/"
+                )
+            self._windows += windows
 
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self._windows)
 
     def __getitem__(self, index: int) -> Sample:
-        """Return one sample."""
-        number, images, answered = self._windows[index]
-        return action_sample(
-            self._ids,
-            self._texts[number],
-            [self._codes[number][step] for step in images],
-            self._bins[number][answered.start : answered.stop],
-        )
+        """Return one sample; the kinds stand one after the other, each in the order of the episodes."""
+        return self._windows[index]()
+
+    def _action(self, number: int, text: list[int], params: TrainParams) -> Iterator[Callable[[], Sample]]:
+        codes, bins = self._codes[number], self._bins[number]
+        for images, answered in action_windows(len(bins), params.chunk, params.history):
+            yield partial(action_sample, self._ids, text, codes[_slice(images)], bins[_slice(answered)])
+
+    def _world(self, number: int, text: list[int], params: TrainParams) -> Iterator[Callable[[], Sample]]:
+        codes, bins = self._codes[number], self._bins[number]
+        for steps in world_windows(len(bins), params.rounds):
+            images = codes[steps.start : steps.stop + 1]
+            yield partial(world_sample, self._ids, text, images, bins[_slice(steps)])
+
+    def _video(self, number: int, text: list[int], params: TrainParams) -> Iterator[Callable[[], Sample]]:
+        codes = self._codes[number]
+        for images, future in video_windows(len(codes), params.num_future, params.history):
+            yield partial(video_sample, self._ids, text, codes[_slice(images)], codes[_slice(future)])
+
+
+def _slice(steps: range) -> slice:
+    return slice(steps.start, steps.stop)
+
+
+def collate_apart(samples: Sequence[Sample], mask: str) -> list[Batch]:
+    """Return samples as one batch per kind of answer: actions and images differ in length, and padding costs time."""
+    answers = sorted({sample.layout.answer for sample in samples}, key=lambda kind: kind.value)
+    return [collate([sample for sample in samples if sample.layout.answer is answer], mask) for answer in answers]
 
 
 def collate(samples: Sequence[Sample], mask: str) -> Batch:

@@ -15,6 +15,8 @@ from transformers.utils import logging as transformers_logging
 
 from worldvla.vocabulary import Vocabulary
 
+transformers_logging.disable_progress_bar()  # of writing and reading weights: a stage has bars of its own
+
 MAX_POSITIONS = 16_384  # RoPE has no table; four frames of history at 512 px take 4,310 positions
 
 

@@ -1,12 +1,14 @@
-"""Greedy decoding of action chunks.
+"""Greedy decoding of action chunks and of images.
 
-The skeleton of an answer (BOA, EOA, separator) is fixed, so it is written, not decoded: only the seven bins of each
-action are chosen, from the whole vocabulary as in the release. What is chosen need not be a bin; ``policy`` judges that.
+The skeleton of an answer (markers, rows, separators) is fixed, so it is written, not decoded. Of an action the seven bins
+are chosen, from the whole vocabulary as in the release: what is chosen need not be a bin, and ``policy`` judges that. Of
+an image the codes are chosen, among codes alone.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
-from transformers import ChameleonForConditionalGeneration, DynamicCache
+from transformers import ChameleonForConditionalGeneration, DynamicCache, StaticCache
 
 from worldvla.model.chameleon import hidden_states
 from worldvla.vocabulary import Vocabulary
@@ -71,6 +73,47 @@ def decode_sequentially(
         chosen.append(token)
         pending = torch.cat([token, between], dim=1) if number % ACTION_DIM == ACTION_DIM - 1 else token
     return torch.cat(chosen, dim=1).view(batch, chunk, ACTION_DIM)
+
+
+@torch.inference_mode()
+def decode_image(
+    model: ChameleonForConditionalGeneration, vocabulary: Vocabulary, prompts: Tensor, num_codes: int
+) -> Tensor:
+    """Decode one image, row by row, over a cache of fixed size; one forward per code.
+
+    Markers are fed together with the code before them. EOI and what follows carry no choice and are not computed.
+
+    Args:
+        model: the world model.
+        vocabulary: its ids.
+        prompts: [batch, P] tokens up to and including the separator, all of one length.
+        num_codes: codes per image n, a square number.
+
+    Returns:
+        [batch, n] codes, row by row.
+    """
+    batch, prefix = prompts.shape
+    block = torch.from_numpy(vocabulary.image(np.zeros(num_codes, np.int64))).to(prompts.device)
+    places = (block == vocabulary.first_code).nonzero()[:, 0].tolist()  # where the codes stand in the block
+    length = prefix + places[-1]  # the last code is chosen, but never fed
+    cache = StaticCache(config=model.config, max_cache_len=length)
+    causal = torch.ones(length, length, dtype=torch.bool, device=prompts.device).tril()
+    pending = torch.cat([prompts, block[: places[0]].expand(batch, -1)], dim=1)
+    chosen = []
+    for place, following in zip(places, [*places[1:], None], strict=True):
+        stop = prefix + place
+        positions = torch.arange(stop - pending.shape[1], stop, device=prompts.device)[None]
+        hidden = hidden_states(model, pending, causal[positions], positions=positions, cache=cache)
+        chosen.append(best_code(model, vocabulary, hidden[:, -1]))
+        token = chosen[-1][:, None] + vocabulary.first_code
+        pending = torch.cat([token, block[place + 1 : following].expand(batch, -1)], dim=1)
+    return torch.stack(chosen, dim=1)
+
+
+def best_code(model: ChameleonForConditionalGeneration, vocabulary: Vocabulary, hidden: Tensor) -> Tensor:
+    """Return the likeliest code [...] after hidden states [..., hidden_size]; other tokens are not considered."""
+    rows = model.lm_head.weight[vocabulary.first_code : vocabulary.first_code + vocabulary.num_codes]
+    return (hidden @ rows.T).argmax(dim=-1)
 
 
 def _prefill(model: ChameleonForConditionalGeneration, prompts: Tensor) -> DynamicCache:

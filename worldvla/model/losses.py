@@ -1,51 +1,100 @@
-"""The training loss: weighted cross-entropy on the answer, and z-loss."""
+"""The training loss: weighted cross-entropy on the answers, and z-loss."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from worldvla.params.train import Reading
 from worldvla.sequences import IGNORED
 from worldvla.vocabulary import Vocabulary
+
+# What an answer's tokens are: those of an answered action, with their markers; of an answered image, its codes and the
+# rest (markers, rows, separators).
+CLASSES = ("action", "code", "structure")
 
 
 @dataclass(frozen=True)
 class Loss:
-    """The scalar to minimise and its parts, all differentiable."""
+    """The scalar to minimise and its parts.
+
+    ``total`` is differentiable. ``means`` [3] holds the unweighted mean cross-entropy of each of `CLASSES` (not a number
+    where the batch has none), ``shares`` [3] their parts of ``cross_entropy``, which add up to 1.
+    """
 
     total: Tensor
     cross_entropy: Tensor
     z: Tensor
+    means: Tensor
+    shares: Tensor
 
 
-def class_weights(vocabulary: Vocabulary, image_weight: float) -> Tensor:
-    """Return one weight per token id [size]: ``image_weight`` for image codes, 1 for everything else.
+@dataclass(frozen=True)
+class AnswerLoss:
+    """How the tokens of an answer weigh.
 
-    Source: paper section 3.4 (alpha = 0.04), applied as the release does, per class inside a weighted mean.
-    Deviation: the release's range is off by one (3..8194); ours is the codes' (4..8195).
+    ``alpha`` is the paper's factor of images (section 4.1: 0.04). ``alpha_on`` "release" makes it the weight of a code in
+    one weighted mean over all answered tokens, while an image's markers weigh 1, as in the released code. "paper" is
+    equation 4: the mean over action samples, plus alpha times the mean over samples that answer with images.
+    ``z_weight`` is the factor of the mean squared log-partition, unweighted; 1e-5 in the release.
+
+    Deviation: the release's range of codes is off by one (3..8194); ours is the codes' (4..8195).
     """
-    weights = torch.ones(vocabulary.size)
-    weights[vocabulary.first_code : vocabulary.first_code + vocabulary.num_codes] = image_weight
-    return weights
+
+    ids: Vocabulary
+    alpha: float
+    alpha_on: Reading
+    z_weight: float
+
+    def __call__(self, groups: Sequence[tuple[Tensor, Tensor]], head: nn.Module) -> Loss:
+        """Return the loss of a batch.
+
+        The hidden states are gathered at the labelled positions before the head, so that logits exist for the answers only
+        (2 percent of an action sample's positions at 512 px).
+
+        Args:
+            groups: the batch in parts of any lengths: hidden states [samples, length, hidden_size], where position p
+                predicts the label at p + 1, and labels [samples, length], ``IGNORED`` where there is no loss.
+            head: from hidden states to logits [.., vocabulary].
+        """
+        answered = [labels[:, 1:] != IGNORED for _, labels in groups]
+        gathered = [hidden[:, :-1][where] for (hidden, _), where in zip(groups, answered, strict=True)]
+        targets = torch.cat([labels[:, 1:][where] for (_, labels), where in zip(groups, answered, strict=True)])
+        kinds = torch.cat(
+            [self._kinds(labels)[:, 1:][where] for (_, labels), where in zip(groups, answered, strict=True)]
+        )
+        logits = head(torch.cat(gathered)).float()
+        partition = logits.logsumexp(dim=-1)
+        errors = partition - logits.gather(1, targets[:, None])[:, 0]
+        weights = self._weights(kinds)
+        cross_entropy = (weights * errors).sum()
+        z = partition.square().mean()
+        means, shares = _parts(errors.detach(), weights, kinds)
+        return Loss(cross_entropy + self.z_weight * z, cross_entropy, z, means, shares)
+
+    def _kinds(self, labels: Tensor) -> Tensor:
+        """Return the index into `CLASSES` of every token [batch, length], as far as it is answered."""
+        code = (labels >= self.ids.first_code) & (labels < self.ids.first_code + self.ids.num_codes)
+        draws = code.any(dim=1, keepdim=True)
+        return torch.where(code, 1, torch.where(draws, 2, 0))
+
+    def _weights(self, kinds: Tensor) -> Tensor:
+        """Return the weight of every answered token's cross-entropy in the sum [num_answered]."""
+        if self.alpha_on == "release":
+            weights = torch.ones(len(kinds), device=kinds.device).masked_fill_(kinds == 1, self.alpha)
+            return weights / weights.sum()
+        draws = kinds > 0
+        in_actions, in_images = (~draws).sum().clamp_min(1), draws.sum().clamp_min(1)
+        return torch.where(draws, self.alpha / in_images, 1 / in_actions)
 
 
-def answer_loss(hidden: Tensor, labels: Tensor, head: nn.Module, weights: Tensor, z_weight: float) -> Loss:
-    """Return the loss of a batch.
-
-    The hidden states are gathered at the labelled positions before the head, so that logits exist for the answer only
-    (2 percent of an action sample's positions at 512 px).
-
-    Args:
-        hidden: [batch, length, hidden_size]; position p predicts the label at p + 1.
-        labels: [batch, length], ``IGNORED`` where there is no loss.
-        head: from hidden states to logits [.., vocabulary].
-        weights: [vocabulary], see ``class_weights``.
-        z_weight: factor of the mean squared log-partition (unweighted by class), 1e-5 in the release.
-    """
-    answered = labels[:, 1:] != IGNORED
-    targets = labels[:, 1:][answered]
-    logits = head(hidden[:, :-1][answered]).float()
-    cross_entropy = F.cross_entropy(logits, targets, weight=weights)  # sum(w * ce) / sum(w)
-    z = logits.logsumexp(dim=-1).square().mean()
-    return Loss(cross_entropy + z_weight * z, cross_entropy, z)
+def _parts(errors: Tensor, weights: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean and the share of each class."""
+    num_classes = len(CLASSES)
+    zeros = errors.new_zeros(num_classes)
+    counts = zeros.index_add(0, kinds, torch.ones_like(errors))
+    means = zeros.index_add(0, kinds, errors) / counts
+    weighted = zeros.index_add(0, kinds, weights * errors)
+    return means.masked_fill(counts == 0, math.nan), weighted / weighted.sum()

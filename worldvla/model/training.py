@@ -1,6 +1,8 @@
 """Training of one run: deterministic, and resumable bit for bit."""
 
+import math
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,14 @@ import torch
 from worldvla.console import Progress
 from worldvla.files import atomic_file
 from worldvla.model import chameleon
-from worldvla.model.batches import ActionWindows, Batch, batch_indices, collate
-from worldvla.model.losses import answer_loss, class_weights
+from worldvla.model.batches import Batch, Windows, batch_indices, collate, collate_apart
+from worldvla.model.losses import CLASSES, AnswerLoss, Loss
 from worldvla.params.train import TrainParams
 from worldvla.vocabulary import Vocabulary
-from worldvla.workers import num_cores
 
 VALIDATION_SAMPLES = 256
+# Column of a validation -> column of a training step.
+VALIDATED = {"validation_loss": "cross_entropy", **{f"validation_{name}": name for name in CLASSES}}
 CODE_STD = 0.02  # Chameleon's initial standard deviation of an embedding
 
 
@@ -32,8 +35,8 @@ class Trained:
 def learning_rate(params: TrainParams, step: int) -> float:
     """Return the rate of a step: linear warm-up, constant, linear to zero from ``decay_start`` of all steps on."""
     warm = min(1.0, (step + 1) / max(1, params.warmup_steps))
-    start = params.decay_start * params.steps
-    decay = 1.0 if step < start else (params.steps - step) / max(1.0, params.steps - start)
+    start = params.decay_start * params.num_steps
+    decay = 1.0 if step < start else (params.num_steps - step) / max(1.0, params.num_steps - start)
     return params.learning_rate * min(warm, decay)
 
 
@@ -41,11 +44,12 @@ def train(
     params: TrainParams,
     ids: Vocabulary,
     codebook: np.ndarray,
-    samples: ActionWindows,
-    validation: ActionWindows | None,
+    samples: Windows,
+    validation: Windows | None,
     work: Path,
+    start: Path | None = None,
 ) -> Trained:
-    """Train a model from scratch; fp32 weights, bf16 arithmetic where the hardware has it.
+    """Train a model; fp32 weights, bf16 arithmetic where the hardware has it.
 
     A checkpoint goes to ``work`` every ``checkpoint_every`` steps; if one is there, training goes on from it and ends
     with the same weights as if it had not been interrupted. ``work`` must be named after everything that decides the
@@ -59,53 +63,86 @@ def train(
         samples: what to train on.
         validation: held-out samples, if there are any; at most 256, evenly spaced, are scored.
         work: folder for checkpoints.
+        start: folder of a trained model whose weights are the initial ones; random ones without it.
 
     Returns:
-        The model and one row per step: step, loss, cross_entropy, z, learning_rate, validation_loss (None when not
-        measured).
+        The model and one row per step: ``CURVE`` of ``worldvla.model.saving`` names the columns; a class that the batch
+        does not have, and a validation that was not due, are None.
+
+    Raises:
+        ValueError: ``start`` is a model of other sizes, or the loss is not finite.
     """
-    torch.set_num_threads(num_cores())
+    torch.set_num_threads(params.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(params.seed)
-    size = chameleon.ModelSize(params.hidden_size, params.num_layers, params.num_heads, params.intermediate_size)
-    model = chameleon.placed(chameleon.build(size, ids), torch.device(device)).train()
-    _embed_codes(model, ids, codebook)
+    model = chameleon.placed(_initial(params, ids, codebook, start), torch.device(device)).train()
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=params.learning_rate, betas=(0.9, 0.95), weight_decay=params.weight_decay, fused=True
     )
-    weights = class_weights(ids, params.image_weight).to(device)
+    answer_loss = AnswerLoss(ids, params.alpha, params.alpha_on, params.z_loss)
     held_out = _evenly_spaced(validation, params, device) if validation else []
 
-    def loss_of(batch: Batch):
+    def loss_of(batches: list[Batch]) -> Loss:
         with torch.autocast(device, torch.bfloat16, enabled=_has_bf16(device)):
-            hidden = chameleon.hidden_states(model, batch.tokens, batch.mask)
-            return answer_loss(hidden, batch.labels, model.lm_head, weights, params.z_loss)
+            hidden = [chameleon.hidden_states(model, batch.tokens, batch.mask) for batch in batches]
+            labels = [batch.labels for batch in batches]
+            return answer_loss(list(zip(hidden, labels, strict=True)), model.lm_head)
 
-    start, curve = _resume(work, model, optimizer)
-    bar = Progress(total=params.steps * params.batch, initial=start * params.batch, desc="train", unit="sample")
-    for step in range(start, params.steps):
+    done, curve = _resume(work, model, optimizer)
+    total = params.num_steps * params.batch
+    bar = Progress(total=total, initial=done * params.batch, desc="train", unit="sample")
+    for step in range(done, params.num_steps):
         rate = learning_rate(params, step)
         for group in optimizer.param_groups:
             group["lr"] = rate
         chosen = batch_indices(len(samples), params.batch, step, params.seed)
-        loss = loss_of(collate([samples[index] for index in chosen], params.mask).to(device))
+        parts = collate_apart([samples[index] for index in chosen], params.mask)
+        loss = loss_of([part.to(device) for part in parts])
         optimizer.zero_grad(set_to_none=True)
         loss.total.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), params.clip)
         optimizer.step()
-        row = {"step": step + 1, "loss": loss.total.item(), "cross_entropy": loss.cross_entropy.item()}
-        row |= {"z": loss.z.item(), "learning_rate": rate, "validation_loss": None}
-        if not np.isfinite(row["loss"]):
-            raise ValueError(f"train step {step + 1}: the loss is {row['loss']}; lower train.learning_rate in conf/")
-        if held_out and ((step + 1) % params.validate_every == 0 or step + 1 == params.steps):
-            row["validation_loss"] = _validate(held_out, loss_of)
+        row = {"step": step + 1, "learning_rate": rate, **_row(loss), **dict.fromkeys(VALIDATED)}
+        if row["loss"] is None:
+            raise ValueError(f"train step {step + 1}: the loss is not finite; lower train.learning_rate in conf/")
+        if held_out and ((step + 1) % params.validate_every == 0 or step + 1 == params.num_steps):
+            row |= _validate(held_out, loss_of)
         bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
         curve.append(row)
         bar.update(params.batch)
-        if (step + 1) % params.checkpoint_every == 0 and step + 1 < params.steps:
+        if (step + 1) % params.checkpoint_every == 0 and step + 1 < params.num_steps:
             _save(work, model, optimizer, curve)
     bar.close()
     return Trained(chameleon.placed(model, torch.device("cpu")).eval(), curve)
+
+
+def _initial(
+    params: TrainParams, ids: Vocabulary, codebook: np.ndarray, start: Path | None
+) -> chameleon.ChameleonForConditionalGeneration:
+    """Return the model before its first step."""
+    size = chameleon.ModelSize(params.hidden_size, params.num_layers, params.num_heads, params.intermediate_size)
+    model = chameleon.build(size, ids)
+    _embed_codes(model, ids, codebook)
+    if start is not None:
+        trained = chameleon.load(start)
+        shapes = {name: tuple(value.shape) for name, value in trained.state_dict().items()}
+        for name, value in model.state_dict().items():
+            if shapes.get(name) != tuple(value.shape):
+                raise ValueError(
+                    f"{start}: '{name}' has the shape {shapes.get(name)}, expected {tuple(value.shape)}; it was trained "
+                    "with other sizes. Run: dvc repro train"
+                )
+        model.load_state_dict(trained.state_dict())
+    return model
+
+
+def _row(loss: Loss) -> dict[str, float | None]:
+    """Return the parts of a loss by column; what is not a number is None."""
+    values = torch.cat(
+        [torch.stack([loss.total.detach(), loss.cross_entropy.detach(), loss.z.detach()]), loss.means, loss.shares]
+    )
+    names = ["loss", "cross_entropy", "z", *CLASSES, *(f"{name}_share" for name in CLASSES)]
+    return {name: value if math.isfinite(value) else None for name, value in zip(names, values.tolist(), strict=True)}
 
 
 def _has_bf16(device: str) -> bool:
@@ -126,7 +163,7 @@ def _embed_codes(model: chameleon.ChameleonForConditionalGeneration, ids: Vocabu
     model.model.embed_tokens.weight[rows] = (table @ projection * CODE_STD).to(model.device)
 
 
-def _evenly_spaced(validation: ActionWindows, params: TrainParams, device: str) -> list[Batch]:
+def _evenly_spaced(validation: Windows, params: TrainParams, device: str) -> list[Batch]:
     """Return at most 256 held-out samples in batches."""
     chosen = np.linspace(0, len(validation) - 1, min(VALIDATION_SAMPLES, len(validation))).astype(int)
     groups = np.array_split(chosen, max(1, len(chosen) // 32))
@@ -134,9 +171,11 @@ def _evenly_spaced(validation: ActionWindows, params: TrainParams, device: str) 
 
 
 @torch.no_grad()
-def _validate(batches: list[Batch], loss_of) -> float:
-    """Return the mean cross-entropy over the batches."""
-    return float(np.mean([loss_of(batch).cross_entropy.item() for batch in batches]))
+def _validate(batches: list[Batch], loss_of: Callable[[list[Batch]], Loss]) -> dict[str, float | None]:
+    """Return the mean over the batches: the cross-entropy, and that of each class over the batches that have it."""
+    rows = [_row(loss_of([batch])) for batch in batches]
+    measured = {new: [value for row in rows if (value := row[old]) is not None] for new, old in VALIDATED.items()}
+    return {name: sum(values) / len(values) if values else None for name, values in measured.items()}
 
 
 def _save(work: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, curve: list[dict[str, Any]]) -> None:

@@ -7,17 +7,25 @@ from worldvla.params.benchmarks import Benchmark, Suite
 from worldvla.params.download import Demonstrations
 from worldvla.params.ranges import at_least, check
 from worldvla.params.split import Protocol
-from worldvla.params.train import Mask, Prompt
+from worldvla.params.train import Mask, Reading, SampleKind
 
 
 @dataclass(frozen=True)
 class VariantParams:
     """One kind of model that a table needs."""
 
+    # What it is trained on: action, world (the next frame, given the action), video (future frames, given the
+    # instruction).
+    samples: tuple[SampleKind, ...]
     # causal: every token sees all earlier ones. action: an action of the answer does not see the other actions.
     mask: Mask
     # Whether an answer has `chunk` actions; otherwise it has one.
     chunked: bool
+
+    def __post_init__(self) -> None:
+        """Check that there is something to train on."""
+        if not self.samples or len(set(self.samples)) != len(self.samples):
+            raise ValueError(f"samples is {list(self.samples)}; expected at least one kind, each once")
 
 
 @dataclass(frozen=True)
@@ -36,21 +44,30 @@ class ExperimentParams:
     demonstrations_folder: str | None
     # Which episodes are held out.
     split: Protocol
-    # Wording around the instruction.
-    prompt: Prompt
+    # Wording of the prompts, and what alpha multiplies.
+    prompt: Reading
+    alpha_on: Reading
     # Actions per answer of the chunked variants; null: 10 for the long suite, 5 elsewhere.
     chunk: int | None
     # Images per observation.
     history: int
+    # Next frames per world sample.
+    rounds: int
+    # Kinds of model: trained from scratch, and trained from the weights of the variant `finetune_from`.
     variants: dict[str, VariantParams]
+    finetune: dict[str, VariantParams]
+    finetune_from: str
+    # Variants to roll out in the simulator, and to predict validation clips with.
+    rollout: tuple[str, ...]
+    generate: tuple[str, ...]
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        check(self, seed=at_least(0), chunk=at_least(1), history=at_least(1))
+        check(self, seed=at_least(0), chunk=at_least(1), history=at_least(1), rounds=at_least(1))
         if not self.suites or len(set(self.suites)) != len(self.suites):
             raise ValueError(f"suites is {list(self.suites)}; expected at least one suite, each once")
         if not self.variants:
             raise ValueError("variants is empty; expected at least one variant")
-        for name in self.variants:
+        for name in (*self.variants, *self.finetune):
             if not re.fullmatch("[a-z][a-z0-9_]*", name):  # it becomes part of file names
                 raise ValueError(f"variants has '{name}'; expected a name of small letters, digits and underscores")

@@ -4,19 +4,25 @@ from dataclasses import dataclass
 
 from worldvla.params.benchmarks import Benchmark, Suite
 from worldvla.params.download import Demonstrations
-from worldvla.params.train import Mask
+from worldvla.params.train import Mask, SampleKind
 
 
 @dataclass(frozen=True)
 class ReportedVariant:
     """The effective values of a variant."""
 
+    samples: tuple[SampleKind, ...]
     mask: Mask
     chunked: bool
     # Images per observation.
     history: int
     # Actions per answer, by suite.
     chunk: dict[str, int]
+    # Variant whose weights it started from.
+    start: str | None
+    # Whether it is rolled out, and whether it predicts validation clips.
+    rollout: bool
+    generate: bool
 
 
 @dataclass(frozen=True)
@@ -29,3 +35,5 @@ class ReportParams:
     demonstrations: Demonstrations
     suites: tuple[Suite, ...]
     variants: dict[str, ReportedVariant]
+    # Lengths in frames at which predicted clips are scored, the given first frame included.
+    horizons: tuple[int, ...]

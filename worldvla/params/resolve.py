@@ -16,11 +16,13 @@ from worldvla.params.download import DownloadParams
 from worldvla.params.encode import EncodeParams
 from worldvla.params.experiment import ExperimentParams, VariantParams
 from worldvla.params.filter import FilterParams
+from worldvla.params.generate import GenerateParams
 from worldvla.params.report import ReportedVariant, ReportParams
 from worldvla.params.rollout import RolloutParams
 from worldvla.params.split import SplitParams
 from worldvla.params.tokenizer import TokenizerParams
-from worldvla.params.train import TrainParams
+from worldvla.params.train import FinetuneParams, TrainParams
+from worldvla.params.video_metrics import VideoMetricsParams
 
 SECTIONS = {
     "download": DownloadParams,
@@ -29,10 +31,13 @@ SECTIONS = {
     "tokenizer": TokenizerParams,
     "encode": EncodeParams,
     "train": TrainParams,
+    "finetune": FinetuneParams,
     "rollout": RolloutParams,
+    "generate": GenerateParams,
+    "video_metrics": VideoMetricsParams,
 }
-# Sections without a size: conf/<scale>.yaml does not have them.
-SIZELESS = ("split",)
+# Sections that conf/<scale>.yaml does not have: no size, or those of train.
+SIZELESS = ("split", "finetune")
 
 HEADER = "# Effective values, written by the stage resolve: edit params.yaml and conf/ instead.\n"
 
@@ -68,7 +73,25 @@ def effective_chunk(experiment: ExperimentParams, variant: VariantParams, suite:
 def _contradictions(experiment: ExperimentParams, params: Path) -> list[str]:
     """Return a sentence for every pair of values that do not go together."""
     faults = []
-    chunked = any(variant.chunked for variant in experiment.variants.values())
+    variants = _variants(experiment)
+    faults += [
+        f"{params}: '{name}' is in variants and in finetune; give one of them another name"
+        for name in experiment.finetune
+        if name in experiment.variants
+    ]
+    if experiment.finetune and experiment.finetune_from not in experiment.variants:
+        hint = strict.known(experiment.finetune_from, experiment.variants)
+        faults.append(f"{params}: finetune_from is '{experiment.finetune_from}', which no variant is called; {hint}")
+    for stage, names, kind in (("rollout", experiment.rollout, "action"), ("generate", experiment.generate, "world")):
+        for name in names:
+            if name not in variants:
+                faults.append(f"{params}: {stage} has '{name}'; {strict.known(name, variants)}")
+            elif kind not in variants[name].samples:
+                trained = ", ".join(variants[name].samples)
+                faults.append(
+                    f"{params}: {stage} has '{name}', whose samples are {trained}; expected {kind} among them"
+                )
+    chunked = any(variant.chunked for variant in variants.values())
     for suite in experiment.suites:
         try:
             limit = max_steps(experiment.benchmark, suite)
@@ -120,8 +143,8 @@ class _Resolver:
         files = {}
         for suite in experiment.suites:
             files[suite] = self._suite(suite)
-            for name, variant in experiment.variants.items():
-                files[f"{name}-{suite}"] = self._run(variant, suite)
+            for name, variant in _variants(experiment).items():
+                files[f"{name}-{suite}"] = self._run(name, variant, suite)
         files["report"] = {"report": self._report()}
         if self.faults:
             raise ValueError("\n".join(self.faults))
@@ -143,46 +166,62 @@ class _Resolver:
             "split": self._section("split", **where, protocol=experiment.split),
             "tokenizer": self._section("tokenizer", pixels=self._shared("filter", "pixels"), seed=experiment.seed),
             "encode": self._section("encode"),
+            "video_metrics": self._section(
+                "video_metrics", horizons=self._shared("generate", "horizons"), seed=experiment.seed
+            ),
         }
 
-    def _run(self, variant: VariantParams, suite: str) -> dict[str, Any]:
+    def _run(self, name: str, variant: VariantParams, suite: str) -> dict[str, Any]:
         """Return the sections of the stages that run once per variant and suite."""
         experiment = self.experiment
-        samples = {
+        asked = {
             "chunk": effective_chunk(experiment, variant, suite),
             "history": experiment.history,
             "mask": variant.mask,
             "seed": experiment.seed,
         }
-        return {
-            "train": self._section(
-                "train",
-                **samples,
-                prompt=experiment.prompt,
-                split="train",
-                vocabulary=self._shared("tokenizer", "vocabulary"),
-            ),
-            "rollout": self._section(
+        trained = {
+            **asked,
+            "samples": variant.samples,
+            "rounds": experiment.rounds,
+            "prompt": experiment.prompt,
+            "alpha_on": experiment.alpha_on,
+            "split": "train",
+            "vocabulary": self._shared("tokenizer", "vocabulary"),
+        }
+        sections = {}
+        if name in experiment.finetune:
+            sections["finetune"] = self._section("finetune", **trained, start=experiment.finetune_from)
+        else:
+            sections["train"] = self._section("train", **trained)
+        if name in experiment.rollout:
+            sections["rollout"] = self._section(
                 "rollout",
-                **samples,
+                **asked,
                 benchmark=experiment.benchmark,
                 suite=suite,
                 pixels=self._shared("filter", "pixels"),
                 max_steps=max_steps(experiment.benchmark, suite),
-            ),
-        }
+            )
+        if name in experiment.generate:
+            sections["generate"] = self._section("generate", split="val_ind", seed=experiment.seed)
+        return sections
 
     def _report(self) -> ReportParams:
         """Return what the report says about the whole experiment."""
         experiment = self.experiment
         variants = {
             name: ReportedVariant(
+                samples=variant.samples,
                 mask=variant.mask,
                 chunked=variant.chunked,
                 history=experiment.history,
                 chunk={suite: effective_chunk(experiment, variant, suite) for suite in experiment.suites},
+                start=experiment.finetune_from if name in experiment.finetune else None,
+                rollout=name in experiment.rollout,
+                generate=name in experiment.generate,
             )
-            for name, variant in experiment.variants.items()
+            for name, variant in _variants(experiment).items()
         }
         return ReportParams(
             scale=experiment.scale,
@@ -191,20 +230,22 @@ class _Resolver:
             demonstrations=experiment.demonstrations,
             suites=experiment.suites,
             variants=variants,
+            horizons=tuple(self.sizes["generate"].get("horizons") or ()),
         )
 
     def _section(self, section: str, **given: Any) -> Any:
         """Return a section's params of its sizes and of the values that are given elsewhere; note its faults."""
-        sizes = self.sizes.get(section, {})
+        sized = "train" if section == "finetune" else section
+        sizes = self.sizes.get(sized, {})
         for key in sizes:
             if key in given:
-                self.faults[f"{self.conf}: '{section}.{key}' is set elsewhere ({given[key]}); remove it here"] = None
+                self.faults[f"{self.conf}: '{sized}.{key}' is set elsewhere ({given[key]}); remove it here"] = None
         values = {**sizes, **{key: value for key, value in given.items() if value is not _ABSENT}}
         try:
-            return strict.build(SECTIONS[section], values, f"{self.conf}: {section}")
+            return strict.build(SECTIONS[section], values, f"{self.conf}: {sized}")
         except ValueError as error:
             # A size that is missing where it belongs is not reported again where it is shared.
-            absent = {f"'{section}.{key}' is missing" for key, value in given.items() if value is _ABSENT}
+            absent = {f"'{sized}.{key}' is missing" for key, value in given.items() if value is _ABSENT}
             for fault in str(error).splitlines():
                 if not any(words in fault for words in absent):
                     self.faults[fault] = None
@@ -216,6 +257,11 @@ class _Resolver:
 
 
 _ABSENT = object()
+
+
+def _variants(experiment: ExperimentParams) -> dict[str, VariantParams]:
+    """Return all kinds of model by name, wherever they start from."""
+    return {**experiment.variants, **experiment.finetune}
 
 
 def _plain(value: Any) -> Any:

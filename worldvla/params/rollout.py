@@ -25,8 +25,8 @@ class RolloutParams:
     environments: int
     # Control steps before a rollout counts as failed.
     max_steps: int
-    # Successes, and failures, to film.
-    num_videos: int
+    # Rollouts per task to film, from the first of its initial states: the same for every run, to compare them.
+    films_per_task: int
     # Of the hard reset before each rollout.
     seed: int
 
@@ -40,6 +40,6 @@ class RolloutParams:
             init_states_per_task=between(1, NUM_INIT_STATES),
             environments=at_least(1),
             max_steps=at_least(1),
-            num_videos=at_least(0),
+            films_per_task=between(0, self.init_states_per_task),
             seed=at_least(0),
         )

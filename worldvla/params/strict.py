@@ -61,12 +61,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def read(cls: type[Params], path: Path) -> Params:
-    """Return the section of a resolved file that the dataclass is named after (``TrainParams``: ``train``).
+    """Return the section of a resolved file that the dataclass is named after (``VideoMetricsParams``: ``video_metrics``).
 
     Raises:
         ValueError: the file or the section is missing, or its content is not what ``cls`` says.
     """
-    section = cls.__name__.removesuffix("Params").lower()
+    section = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__.removesuffix("Params")).lower()
     try:
         content = read_yaml(path)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Params of the train stage."""
+"""Params of the stages train and finetune."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,7 +7,11 @@ from worldvla.params.ranges import POSITIVE, at_least, between, check, multiple_
 from worldvla.params.tokenizer import Vocabulary
 
 Mask = Literal["causal", "action"]
-Prompt = Literal["release"]
+# action: answers with actions. world: with the frames after given actions. video: with future frames, from the
+# instruction alone.
+SampleKind = Literal["action", "world", "video"]
+# Where the released code and the paper differ, which of the two is followed.
+Reading = Literal["release", "paper"]
 
 
 @dataclass(frozen=True)
@@ -15,11 +19,17 @@ class TrainParams:
     """One model: its samples, its size and its training."""
 
     vocabulary: Vocabulary
-    # Wording around the instruction; release: the released code's.
-    prompt: Prompt
-    # Actions per answer (K) and images per observation (M).
+    # Kinds of samples, in one pool: an epoch has every window of every kind once.
+    samples: tuple[SampleKind, ...]
+    # Wording of the prompts.
+    prompt: Reading
+    # Actions per answer (K), and images per observation (M).
     chunk: int
     history: int
+    # Frames per answer of a video sample; null: as many as actions, as the paper writes.
+    future: int | None
+    # Rounds of a world sample (N): pairs of a given image and action, and the next image.
+    rounds: int
     # causal: every token sees all earlier ones. action: an action of the answer does not see the other actions.
     mask: Mask
     # List of episodes to train on.
@@ -29,7 +39,8 @@ class TrainParams:
     num_layers: int
     num_heads: int
     intermediate_size: int
-    # Optimizer steps and samples per step.
+    # Optimizer steps for each kind of samples, so that a model of two kinds sees each as often as a model of one; and
+    # samples per step.
     steps: int
     batch: int
     # AdamW's rate: linear warm-up over warmup_steps, constant, then from decay_start (a fraction of all steps) linear
@@ -42,15 +53,27 @@ class TrainParams:
     clip: float
     # Weight of the z-loss; the release has 1e-5.
     z_loss: float
-    # Weight of an image code in the mean cross-entropy (alpha); the paper has 0.04.
-    image_weight: float
+    # The paper's factor of image codes, 0.04, and what it multiplies. release: each code's part of one weighted mean;
+    # paper: the whole loss of the samples that answer with images (equation 4).
+    alpha: float
+    alpha_on: Reading
     # Steps between validations, and between checkpoints to resume from.
     validate_every: int
     checkpoint_every: int
-    # Longest sequence in tokens that the model is made for.
-    max_length: int
+    # Threads of a training on a CPU. Its bytes depend on them, so they are not the machine's to choose.
+    threads: int
     # Of the initial weights and of the order of the samples.
     seed: int
+
+    @property
+    def num_future(self) -> int:
+        """Frames per answer of a video sample."""
+        return self.future or self.chunk
+
+    @property
+    def num_steps(self) -> int:
+        """Optimizer steps in all."""
+        return self.steps * len(self.samples)
 
     def __post_init__(self) -> None:
         """Check the ranges, and that the sizes suit each other."""
@@ -58,6 +81,8 @@ class TrainParams:
             self,
             chunk=at_least(1),
             history=at_least(1),
+            future=at_least(1),
+            rounds=at_least(1),
             # Two halves per head: rotary embeddings turn pairs.
             hidden_size=multiple_of(2 * self.num_heads) if self.num_heads > 0 else at_least(1),
             num_layers=at_least(1),
@@ -66,14 +91,22 @@ class TrainParams:
             steps=at_least(1),
             batch=at_least(1),
             learning_rate=POSITIVE,
-            warmup_steps=between(0, self.steps),
+            warmup_steps=between(0, self.num_steps),
             decay_start=between(0, 1),
             weight_decay=at_least(0),
             clip=POSITIVE,
             z_loss=at_least(0),
-            image_weight=at_least(0),
+            alpha=at_least(0),
             validate_every=at_least(1),
             checkpoint_every=at_least(1),
-            max_length=at_least(1),
+            threads=at_least(1),
             seed=at_least(0),
         )
+
+
+@dataclass(frozen=True)
+class FinetuneParams(TrainParams):
+    """A model that starts from the weights of another."""
+
+    # Variant whose weights on the same suite it starts from.
+    start: str

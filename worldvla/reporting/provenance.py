@@ -1,37 +1,71 @@
-"""From a number back to what made it: command, digests, commit, hardware and time of each run."""
+"""From a number back to what made it: command, digests, commit, hardware and time."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from worldvla.reporting.clips import VideoMetrics
 from worldvla.reporting.runs import Run
 
+NOTHING = "No run has data yet."
 
-def provenance(runs: Sequence[Run], timing: Path) -> str:
-    """Return a block of markdown with one item per run.
+
+def of_rollouts(runs: Sequence[Run], timing: Path) -> str:
+    """Return a block of markdown with one item per run, each run once.
 
     Args:
         runs: the runs behind a table.
         timing: folder with ``<stage>/<run>.json``; a file that is absent makes 'unknown'.
     """
     items = []
-    for run in runs:
-        rollout, train = _timing(timing, "rollout", run.name), _timing(timing, "train", run.name)
+    for name, run in {run.name: run for run in runs}.items():
+        rollout = _timing(timing, name, "rollout")
         digests = ", ".join(f"{kind} `{run.made_of[kind][:12]}`" for kind in ("params", "data", "tokenizer", "weights"))
         items.append(
-            f"- `dvc repro rollout@{run.name}`\n"
+            f"- `dvc repro rollout@{name}`\n"
             f"  - sha256: {digests}\n"
             f"  - commit {rollout['commit']}, {rollout['date']}\n"
-            f"  - training {_duration(train)}, rollouts {_duration(rollout)}, on {rollout['hardware']}"
+            f"  - {_training(timing, name)}, rollouts {_duration(rollout)}, on {rollout['hardware']}"
         )
-    return "\n".join(items)
+    return "\n".join(items) or NOTHING
 
 
-def _timing(folder: Path, stage: str, run: str) -> dict[str, Any]:
+def of_clips(metrics: Sequence[VideoMetrics], timing: Path) -> str:
+    """Return a block of markdown with one item per suite whose clips were scored."""
+    items = []
+    for suite in metrics:
+        record = _timing(timing, suite.suite, "video_metrics")
+        digests = ", ".join(f"{kind} `{digest[:12]}`" for kind, digest in sorted(suite.made_of.items()))
+        items.append(
+            f"- `dvc repro video_metrics@{suite.suite}`\n"
+            f"  - sha256: {digests}\n"
+            f"  - commit {record['commit']}, {record['date']}\n"
+            f"  - scoring {_duration(record)}, on {record['hardware']}"
+        )
+        for variant in suite.models:
+            name = f"{variant}-{suite.suite}"
+            generate = _timing(timing, name, "generate")
+            items.append(
+                f"- `dvc repro generate@{name}`\n"
+                f"  - commit {generate['commit']}, {generate['date']}\n"
+                f"  - {_training(timing, name)}, generation {_duration(generate)}, on {generate['hardware']}"
+            )
+    return "\n".join(items) or NOTHING
+
+
+def _training(timing: Path, run: str) -> str:
+    return f"training {_duration(_timing(timing, run, 'train', 'finetune'))}"
+
+
+def _timing(folder: Path, name: str, *stages: str) -> dict[str, Any]:
+    """Return the record of the first of the stages that has one."""
     unknown = {"commit": "unknown", "date": "date unknown", "hardware": "unknown hardware", "seconds": None}
-    path = folder / stage / f"{run}.json"
-    return unknown | json.loads(path.read_text(encoding="utf-8")) if path.exists() else unknown
+    for stage in stages:
+        path = folder / stage / f"{name}.json"
+        if path.exists():
+            return unknown | json.loads(path.read_text(encoding="utf-8"))
+    return unknown
 
 
 def _duration(record: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """What the rollouts of a run left behind, as far as the reports need it."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ import pyarrow.parquet as pq
 
 from worldvla.metrics.success import wilson
 from worldvla.params.report import ReportParams
+from worldvla.simulation.videos import video_name
 
 SUITES = ("goal", "object", "spatial", "long")  # in the order of the paper's table 3
+
+Start = tuple[str, int, int]  # where an episode begins: suite, task index, initial state
 
 
 @dataclass(frozen=True)
@@ -22,14 +26,15 @@ class Rate:
     episodes: int
 
     @property
-    def fraction(self) -> float:
-        """The rate in [0, 1]."""
-        return self.successes / self.episodes
+    def percent(self) -> float:
+        """The rate in [0, 100]."""
+        return 100 * self.successes / self.episodes
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Its 95 % Wilson interval."""
-        return wilson(self.successes, self.episodes)
+        """Its 95 % Wilson interval, in percent."""
+        low, high = wilson(self.successes, self.episodes)
+        return 100 * low, 100 * high
 
     def __str__(self) -> str:
         """Return the counts."""
@@ -37,66 +42,96 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Run:
-    """The rollouts of one variant on one suite."""
+class Episodes:
+    """Rollouts of one variant, of one suite or of several."""
 
-    name: str
-    folder: Path
-    episodes: list[dict[str, Any]]  # rows of episodes.parquet, by task and init state
-    made_of: dict[str, str]  # sha256 by kind of input
+    rows: list[dict[str, Any]]  # of episodes.parquet, by task and initial state
 
     @property
     def rate(self) -> Rate:
         """The success rate of all episodes."""
-        return _rate(self.episodes)
+        return _rate(self.rows)
 
     @property
     def policy_failures(self) -> int:
         """Answers of the model that were no chunk of actions."""
-        return sum(episode["policy_failures"] for episode in self.episodes)
+        return sum(row["policy_failures"] for row in self.rows)
 
     def rates_by_task(self) -> dict[str, Rate]:
         """Return the success rate of each task, in the suite's order; names with spaces."""
         tasks: dict[str, list[dict[str, Any]]] = {}
-        for episode in self.episodes:
-            tasks.setdefault(episode["task"].replace("_", " "), []).append(episode)
-        return {task: _rate(episodes) for task, episodes in tasks.items()}
+        for row in self.rows:
+            tasks.setdefault(instruction(row), []).append(row)
+        return {task: _rate(rows) for task, rows in tasks.items()}
 
-    def successes(self) -> dict[tuple[int, int], bool]:
-        """Return task index and init state -> success."""
-        return {(episode["task_index"], episode["init_state"]): episode["success"] for episode in self.episodes}
+    def by_start(self) -> dict[Start, dict[str, Any]]:
+        """Return the row of each episode by where it begins, in the order of tasks and initial states."""
+        return {(row["suite"], row["task_index"], row["init_state"]): row for row in self.rows}
 
 
-def _rate(episodes: list[dict[str, Any]]) -> Rate:
-    return Rate(sum(episode["success"] for episode in episodes), len(episodes))
+@dataclass(frozen=True)
+class Run(Episodes):
+    """The rollouts of one variant on one suite."""
+
+    name: str
+    folder: Path
+    made_of: dict[str, str]  # sha256 by kind of input
+
+    def films(self) -> dict[Start, Path]:
+        """Return the video of each filmed episode, in the order of tasks and initial states."""
+        paths = {
+            start: self.folder / video_name(row["task_index"], row["init_state"], row["success"])
+            for start, row in self.by_start().items()
+        }
+        return {start: path for start, path in paths.items() if path.exists()}
 
 
 @dataclass(frozen=True)
 class Absent:
-    """A run without data, and why."""
+    """What has no data, and why."""
 
-    name: str
+    stage: str  # the stage of dvc.yaml that would write it, with the name of its item
     planned: bool  # whether params.yaml asks for it
 
     def __str__(self) -> str:
         """Return what stands in its cell."""
-        return f"missing: run `dvc repro rollout@{self.name}`" if self.planned else "not run"
+        return f"missing: run `dvc repro {self.stage}`" if self.planned else "not run"
+
+
+def instruction(row: dict[str, Any]) -> str:
+    """Return what an episode of ``episodes.parquet`` was told to do."""
+    return row["task"].replace("_", " ")
 
 
 def read_run(rollouts: Path, params: ReportParams, variant: str, suite: str) -> Run | Absent:
     """Return the rollouts of a variant on a suite, or why there are none."""
     name = f"{variant}-{suite}"
     folder = rollouts / name
-    planned = variant in params.variants and suite in params.suites
+    planned = suite in params.suites and variant in params.variants and params.variants[variant].rollout
     if not planned or not (folder / "episodes.parquet").exists():
-        return Absent(name, planned)
+        return Absent(f"rollout@{name}", planned)
     rows = pq.read_table(folder / "episodes.parquet").to_pylist()
-    rows.sort(key=lambda episode: (episode["task_index"], episode["init_state"]))
-    return Run(name, folder, rows, json.loads((folder / "made_of.json").read_text(encoding="utf-8")))
+    rows.sort(key=lambda row: (row["task_index"], row["init_state"]))
+    return Run(rows, name, folder, json.loads((folder / "made_of.json").read_text(encoding="utf-8")))
 
 
-def shared_outcomes(first: Run, second: Run) -> tuple[np.ndarray, np.ndarray]:
+def pooled(runs: Iterable[Run | Absent]) -> Episodes | Absent:
+    """Return the episodes of a variant on all suites together; if a suite has no data, the first such gap."""
+    rows = []
+    for run in runs:
+        if isinstance(run, Absent):
+            return run
+        rows += run.rows
+    return Episodes(rows)
+
+
+def shared_outcomes(first: Episodes, second: Episodes) -> tuple[np.ndarray, np.ndarray]:
     """Return the successes (bool, [n]) of two runs on the initial states that both have seen."""
-    a, b = first.successes(), second.successes()
-    shared = [key for key in a if key in b]
-    return np.array([a[key] for key in shared], bool), np.array([b[key] for key in shared], bool)
+    a, b = first.by_start(), second.by_start()
+    shared = [start for start in a if start in b]
+    outcomes = np.array([(a[start]["success"], b[start]["success"]) for start in shared], bool).reshape(-1, 2)
+    return outcomes[:, 0], outcomes[:, 1]
+
+
+def _rate(rows: list[dict[str, Any]]) -> Rate:
+    return Rate(sum(row["success"] for row in rows), len(rows))

@@ -25,7 +25,7 @@ from worldvla.console import Progress
 from worldvla.files import atomic_file
 from worldvla.simulation.lanes import Call, Episode, LanePool, no_actions
 from worldvla.simulation.outcomes import Outcome
-from worldvla.simulation.videos import choose, video_name
+from worldvla.simulation.videos import video_name
 
 CHECKPOINT_EVERY_S = 20.0
 
@@ -155,9 +155,12 @@ def _finish(state: _State, lane: _Lane, *, success: bool, policy_failures: int) 
     lane.actions, lane.history = no_actions(), []
 
 
-def record_videos(pool: LanePool, outcomes: Sequence[Outcome], num_videos: int, folder: Path) -> list[Path]:
-    """Film some successes and failures (`videos.choose`) by executing their actions again; return the files."""
-    chosen = choose(outcomes, num_videos)
+def record_videos(pool: LanePool, outcomes: Sequence[Outcome], films_per_task: int, folder: Path) -> list[Path]:
+    """Film the first initial states of every task by executing their actions again; return the files.
+
+    Chosen by number, not by outcome: so every run has films of the same episodes, to be looked at side by side.
+    """
+    chosen = [outcome for outcome in outcomes if outcome.init_state < films_per_task]
     paths = [folder / video_name(outcome.task_index, outcome.init_state, outcome.success) for outcome in chosen]
     for first in range(0, len(chosen), pool.num_lanes):
         batch = list(zip(chosen, paths, strict=True))[first : first + pool.num_lanes]

@@ -1,46 +1,12 @@
-"""Videos of rollouts, for people: which episodes are filmed, and MP4 files with the same bytes on every run."""
+"""Videos of rollouts, for people: MP4 files with the same bytes on every run."""
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 import av
 import numpy as np
 
 VIDEO_PIXELS = 256  # side of a filmed frame, whatever the policy sees
 FRAMES_PER_S = 10  # the control rate of the mini suites; half of LIBERO's
-
-
-class Rated(Protocol):
-    """An episode with its outcome."""
-
-    @property
-    def task_index(self) -> int: ...  # noqa: D102
-    @property
-    def init_state(self) -> int: ...  # noqa: D102
-    @property
-    def success(self) -> bool: ...  # noqa: D102
-
-
-Outcome = TypeVar("Outcome", bound=Rated)
-
-
-def choose(outcomes: Iterable[Outcome], num_videos: int) -> list[Outcome]:
-    """Return the successes and the failures to film, ``num_videos`` of each at most.
-
-    The rule: the first success of every task in the order of the tasks, then the second of every task, and so on; the
-    same for failures.
-    """
-    chosen = []
-    for success in (True, False):
-        seen: dict[int, int] = {}
-        ranked = []
-        for outcome in sorted(outcomes, key=lambda outcome: (outcome.task_index, outcome.init_state)):
-            if outcome.success == success:
-                seen[outcome.task_index] = seen.get(outcome.task_index, 0) + 1
-                ranked.append((seen[outcome.task_index], outcome.task_index, outcome))
-        chosen += [outcome for *_, outcome in sorted(ranked, key=lambda item: item[:2])[:num_videos]]
-    return chosen
 
 
 def video_name(task_index: int, init_state: int, success: bool) -> str:

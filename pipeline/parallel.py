@@ -1,0 +1,339 @@
+"""``dvc repro`` with several stages at a time: the runner of the stages beside it, not a stage.
+
+What runs and what is up to date is DVC's affair: the graph, the targets and every "did it change?" are asked of DVC, and
+each stage runs as ``dvc repro --single-item``. Afterwards ``dvc repro`` finds nothing to do. DVC lets such processes run
+side by side: it holds its repository lock while it checks a stage and while it writes dvc.lock, which it reads again
+first, and gives it up while the stage's command runs.
+"""
+
+import argparse
+import collections
+import contextlib
+import difflib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import psutil
+from dvc.dvcfile import PROJECT_FILE
+from dvc.exceptions import DvcException, NotDvcRepoError
+from dvc.lock import LockError
+from dvc.repo import Repo, lock_repo
+from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+from dvc.stage import Stage
+from tqdm import tqdm
+
+from worldvla.workers import num_cores
+
+TIMING = Path("data/timing")
+# What DVC says of every stage that runs, and nobody needs to read thirty times.
+CHATTER = re.compile(
+    r"\s*$|Running stage '|(Generating|Updating) lock file '|To (track the changes|enable auto staging)|\tgit add "
+    r"|\tdvc config core.autostage|Use `dvc push` to|Data and pipelines are up to date"
+)
+# DVC's word for a stage that it did not run after all.
+NOT_RUN = {"is cached - skipping run": "came from DVC's run cache", "didn't change, skipping": "were up to date"}
+NUM_LINES_AGAIN = 20  # of a failed stage, repeated at the end
+
+
+class Child:
+    """One ``dvc repro --single-item``, in a process group of its own: Ctrl-C reaches it through us, once."""
+
+    def __init__(self, name: str, num_threads: int | None, say: Callable[[str], None]) -> None:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        env = os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"}
+        if num_threads:
+            env |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(num_threads))
+        self.name, self.started, self.outcome = name, time.monotonic(), "ran"
+        self.last_lines: collections.deque[str] = collections.deque(maxlen=NUM_LINES_AGAIN)
+        self.told = False  # to end; it need not say more than our last line does
+        self._say = say
+        # Without --wait-for-lock a stage whose command ends while others are saved for over 3 s would lose its result.
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        # A thread: a stage must never wait for us to read, because it may hold DVC's lock, for which we wait.
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            for words, outcome in NOT_RUN.items():
+                if line.startswith("Stage '") and words in line:
+                    self.outcome = outcome
+            if not CHATTER.match(line) and not self.told:
+                self.last_lines.append(f"{self.name} | {line.rstrip()}")
+                self._say(self.last_lines[-1])
+
+    def end(self, num_signals: int) -> None:
+        """End what the stage runs: ask once; kill it after a second signal, and DVC's process too after a third.
+
+        DVC's own process ends by itself. A signal could meet it while it writes dvc.lock or before it saves a result.
+        """
+        processes = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            processes = psutil.Process(self.process.pid).children(recursive=True)
+            if any(process.cmdline() == self.process.args for process in processes):
+                processes = []  # not yet what it becomes, it would lose the signal
+        for process in processes:
+            if num_signals > 1 or not self.told:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.send_signal(signal.SIGKILL if num_signals > 1 else signal.SIGINT)
+        self.told = self.told or bool(processes)
+        if num_signals > 2:
+            self.kill()
+
+    def kill(self) -> None:
+        """Kill the stage, DVC's process and all that they started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def ended(self) -> bool:
+        """Return whether the stage has ended; if so, so has all that it started, and its output is shown."""
+        if self.process.poll() is None:
+            return False
+        self.kill()  # what it may have left behind
+        self._reader.join(timeout=10)
+        return True
+
+
+class Runner:
+    """The stages of a plan: left -> ready (DVC says that it changed) -> running -> done."""
+
+    def __init__(self, repo: Repo, upstream: dict[Stage, set[Stage]], jobs: int) -> None:
+        self.repo, self.upstream, self.jobs = repo, upstream, jobs
+        self.left = list(upstream)  # in DVC's order: whatever a stage depends on comes before it
+        self.ready: list[Stage] = []
+        self.running: dict[Stage, Child] = {}
+        self.done: set[Stage] = set()
+        self.failed: list[Child] = []
+        self.counts = collections.Counter({"ran": 0, "were up to date": 0})
+        self.signals: list[int] = []
+        self.started = time.monotonic()
+        self.seconds = earlier_seconds(stage.addressing for stage in upstream)
+        self.bar = tqdm(bar_format="{desc}", dynamic_ncols=True, leave=False, disable=not sys.stderr.isatty())
+        self._waits_for_lock = False
+
+    def say(self, line: str) -> None:
+        """Print a line above the status line. If nobody reads it any more, end as after a signal."""
+        try:
+            tqdm.write(line, file=sys.stdout)
+            sys.stdout.flush()
+        except OSError:
+            if not self.signals:
+                self.signals.append(signal.SIGPIPE)
+
+    def run(self) -> None:
+        """Run until all is done, or until nothing runs any more after a failure or a signal."""
+        try:
+            while self.running or ((self.left or self.ready) and not self.failed and not self.signals):
+                if self.signals:
+                    for child in self.running.values():
+                        child.end(len(self.signals))
+                elif not self.failed:
+                    self.check()
+                    self.launch()
+                self.reap()
+                names = (f"{child.name} {clock(time.monotonic() - child.started)}" for child in self.running.values())
+                self.bar.set_description_str(f"{self.status()}; {', '.join(names)}")
+                time.sleep(0.1)
+        finally:
+            # Only an error of our own leaves children here.
+            for child in self.running.values():
+                child.kill()
+            self.bar.close()
+
+    def check(self) -> None:
+        """Ask DVC which stages changed of those whose upstream is done; the others are done."""
+        if not any(self.upstream[stage] <= self.done for stage in self.left):
+            return
+        try:
+            with lock_repo(self.repo):
+                for stage in list(self.left):
+                    if not self.upstream[stage] <= self.done:
+                        continue
+                    if changed(stage):
+                        self.ready.append(stage)
+                    else:
+                        self.done.add(stage)
+                        self.counts["were up to date"] += 1
+                    self.left.remove(stage)
+        except LockError:  # a stage is being saved: ask again later
+            if not self.running and not self._waits_for_lock:
+                self._waits_for_lock = True
+                self.say("parallel: waiting for another DVC process in this repository to end")
+
+    def launch(self) -> None:
+        """Start what may start now. Stages that run alone come when no others can run."""
+        num_threads = max(1, num_cores() // self.jobs)
+        for stage in list(self.ready):
+            if not is_alone(stage) and len(self.running) < self.jobs and not any(map(is_alone, self.running)):
+                self.ready.remove(stage)
+                self.running[stage] = Child(stage.addressing, num_threads, self.say)
+        if self.ready and not self.running:
+            stage = self.ready.pop(0)
+            self.running[stage] = Child(stage.addressing, None, self.say)
+
+    def reap(self) -> None:
+        """Take note of the stages that ended."""
+        for stage, child in list(self.running.items()):
+            if not child.ended():
+                continue
+            del self.running[stage]
+            seconds = time.monotonic() - child.started
+            if child.process.returncode == 0:
+                self.done.add(stage)
+                self.counts[child.outcome] += 1
+                if child.outcome == "ran":
+                    self.seconds[child.name] = seconds
+                self.say(f"{child.name} | done in {clock(seconds)} ({self.status()})")
+            elif not self.signals:
+                self.failed.append(child)
+                waiting = "; waiting for the stages that run to end (Ctrl-C ends them)" if self.running else ""
+                self.say(f"{child.name} | failed after {clock(seconds)}{waiting}")
+                if not self.running:
+                    child.last_lines.clear()  # nothing comes between them and the last line
+
+    def status(self) -> str:
+        """Return where the run stands."""
+        num_left = len(self.upstream) - len(self.done) - len(self.running)
+        text = f"{len(self.done)} of {len(self.upstream)} stages done, {len(self.running)} running, {num_left} left"
+        text += f"; elapsed {clock(self.elapsed())}"
+        seconds, all_known = self.seconds_left()
+        if self.signals or self.failed:
+            return f"ending: {text}"
+        return f"{text}, {'about' if all_known else 'at least'} {clock(seconds)} to go" if seconds else text
+
+    def elapsed(self) -> float:
+        """Return for how many seconds this has run."""
+        return time.monotonic() - self.started
+
+    def seconds_left(self) -> tuple[float, bool]:
+        """Return the seconds that the stages not done take if all of them run, and whether each one's is known.
+
+        They take as long as the longest chain of stages, or as all of the work spread over the jobs.
+        """
+        pending = [stage for stage in self.upstream if stage not in self.done]
+        expected = {stage: self.expected(stage.addressing) for stage in pending}
+        chains: dict[Stage, float] = {}
+        work = 0.0
+        for stage in pending:
+            ran = time.monotonic() - self.running[stage].started if stage in self.running else 0
+            seconds = max(0.0, (expected[stage] or 0) - ran)
+            chains[stage] = seconds + max((chains[other] for other in self.upstream[stage] & chains.keys()), default=0)
+            work += seconds if is_alone(stage) else seconds / self.jobs
+        return max(work, max(chains.values(), default=0)), None not in expected.values()
+
+    def expected(self, name: str) -> float | None:
+        """Return how many seconds a stage took the last time, else what its siblings took on average."""
+        if name in self.seconds:
+            return self.seconds[name]
+        group = name.split("@")[0]
+        siblings = [seconds for other, seconds in self.seconds.items() if other.split("@")[0] == group]
+        return sum(siblings) / len(siblings) if siblings else None
+
+
+def changed(stage: Stage) -> bool:
+    """Return what ``dvc repro`` asks before it runs a stage."""
+    try:
+        return stage.changed()
+    except LockError:
+        raise
+    except DvcException:
+        return True  # the same error then fails the stage, which says so
+
+
+def is_alone(stage: Stage) -> bool:
+    """Return whether nothing may run beside a stage (``meta: {alone: true}``): it uses every core itself."""
+    return bool((stage.meta or {}).get("alone"))
+
+
+def earlier_seconds(names: Iterable[str]) -> dict[str, float]:
+    """Return how many seconds stages took in earlier runs, where they wrote it down."""
+    seconds = {}
+    for name in names:
+        path = TIMING / f"{name.replace('@', '/')}.json"
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            seconds[name] = float(json.loads(path.read_text())["seconds"])
+    return seconds
+
+
+def clock(seconds: float) -> str:
+    """Return seconds as minutes:seconds or hours:minutes:seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+
+
+def plan(repo: Repo, targets: list[str]) -> dict[Stage, set[Stage]]:
+    """Return the stages that ``dvc repro TARGET...`` goes through, in its order, with those that each depends on.
+
+    Raises:
+        ValueError: DVC knows no such target.
+    """
+    stages = []
+    graph = get_active_graph(repo.index.graph)
+    for target in targets or [PROJECT_FILE]:
+        try:
+            stages += collect_stages(repo, [target])
+        except DvcException as error:
+            if not targets:
+                raise
+            known = list(dict.fromkeys(stage.addressing.split("@")[0] for stage in graph))
+            near = difflib.get_close_matches(target, [*known, *(stage.addressing for stage in graph)], n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known stages: {', '.join(known)}"
+            raise ValueError(f"unknown target '{target}'; {hint}") from error
+    return {stage: set(graph.successors(stage)) for stage in plan_repro(graph, stages)}
+
+
+def main() -> None:
+    """Run the targets' stages and all that they depend on, and exit."""
+    parser = argparse.ArgumentParser(prog="parallel", description="dvc repro, with several stages at a time")
+    parser.add_argument(
+        "-j", "--jobs", type=int, default=num_cores(), metavar="N", help="stages at a time (%(default)s)"
+    )
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help="as for `dvc repro`; all stages if none")
+    arguments = parser.parse_args()
+    if arguments.jobs < 1:
+        sys.exit(f"parallel: --jobs is {arguments.jobs}; expected 1 or more")
+    try:
+        repo = Repo()
+        runner = Runner(repo, plan(repo, arguments.targets), arguments.jobs)
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, lambda signum, _: runner.signals.append(signum))
+        runner.run()
+    except NotDvcRepoError:
+        sys.exit("parallel: this folder is in no DVC repository; change to the project's folder and run this again")
+    except ValueError as error:
+        sys.exit(f"parallel: {error}")
+    except DvcException as error:
+        sys.exit(f"parallel: {' '.join(str(error).split())}; for more run: dvc status")
+    progress = f"{len(runner.done)} of {len(runner.upstream)} stages are done"
+    if runner.failed:
+        for line in [line for child in runner.failed for line in child.last_lines]:
+            runner.say(line)
+        names = ", ".join(f"'{child.name}'" for child in runner.failed)
+        sys.exit(f"parallel: {names} failed, see above; {progress}. Mend it, then run the same command to continue.")
+    if len(runner.done) < len(runner.upstream):
+        print(f"parallel: interrupted; {progress}. Run the same command to continue.", file=sys.stderr)
+        sys.exit(128 + runner.signals[0])
+    counts = ", ".join(f"{count} {what}" for what, count in runner.counts.items())
+    print(f"parallel: of {len(runner.upstream)} stages {counts}; {clock(runner.elapsed())}")
+
+
+if __name__ == "__main__":
+    main()

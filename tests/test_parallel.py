@@ -1,0 +1,299 @@
+"""The runner of several stages at a time, in toy repositories."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline import parallel
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+# A stage of the toys: writes when it ran, waits for the stages that it must meet, and fails while "broken" names it.
+STAGE = """
+import os, pathlib, signal, sys, time
+name, out, *others = sys.argv[1:]
+events = pathlib.Path("events")
+
+def interrupted(*_):
+    with (events / f"{name}.interrupts").open("a") as stream:
+        stream.write("once ")
+    sys.exit("deaf" not in others and 130)
+
+signal.signal(signal.SIGINT, signal.SIG_IGN if "deaf" in others else interrupted)
+(events / f"{name}.env").write_text(os.environ.get("OMP_NUM_THREADS", "unset"))
+(events / f"{name}.pid").write_text(str(os.getpid()))
+(events / f"{name}.start").write_text(str(time.time()))
+print("hello from", name)
+deadline = time.time() + 60
+while any(not (events / f"{other}.start").exists() for other in others):
+    if time.time() > deadline:
+        sys.exit(f"{name} never met {others}")
+    time.sleep(0.02)
+if pathlib.Path("broken").exists() and pathlib.Path("broken").read_text() == name:
+    sys.exit(f"{name} is broken")
+time.sleep(0.1)
+pathlib.Path(out).write_text(name)
+(events / f"{name}.end").write_text(str(time.time()))
+"""
+
+
+def stage(name: str, *others: str, deps: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
+    """Return a stage that writes a file of its name; it waits until the others have started."""
+    command = " ".join(("python stage.py", name, f"{name}.out", *others))
+    return {"cmd": command, "deps": [f"{dep}.out" for dep in deps], "outs": [f"{name}.out"], **more}
+
+
+class Toy:
+    """A DVC repository of toy stages."""
+
+    def __init__(self, folder: Path, stages: dict[str, Any]) -> None:
+        self.folder = folder / "toy"
+        (self.folder / "events").mkdir(parents=True)
+        (self.folder / "stage.py").write_text(STAGE)
+        (self.folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
+        self.env = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"} | {
+            "PYTHONPATH": str(REPOSITORY),
+            "DVC_NO_ANALYTICS": "1",
+            "DVC_SITE_CACHE_DIR": str(folder / "site_cache"),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
+            subprocess.run(command, cwd=self.folder, env=self.env, check=True)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "pipeline.parallel", *arguments],
+            cwd=self.folder,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *arguments: str) -> tuple[int, list[str]]:
+        """Return the runner's exit code and its lines."""
+        process = self.start(*arguments)
+        printed, _ = process.communicate()
+        return process.returncode, printed.splitlines()
+
+    def repro(self) -> str:
+        """Return what ``dvc repro`` prints."""
+        return subprocess.check_output(["dvc", "repro"], cwd=self.folder, env=self.env, text=True)
+
+    def locked(self) -> set[str]:
+        """Return the stages that dvc.lock knows."""
+        path = self.folder / "dvc.lock"
+        return set(yaml.safe_load(path.read_text())["stages"]) if path.exists() else set()
+
+    def event(self, name: str) -> str:
+        return (self.folder / "events" / name).read_text()
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def has_started(self, *names: str) -> bool:
+        return all((self.folder / "events" / f"{name}.start").exists() for name in names)
+
+    def lives(self, name: str) -> bool:
+        try:
+            os.kill(int(self.event(f"{name}.pid")), 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+
+EACH = ["each@0", "each@1", "each@2"]
+GRAPH = {
+    "top": stage("top"),
+    "left": stage("left", "right", deps=("top",)),
+    "right": stage("right", "left", deps=("top",)),
+    "whole": stage("whole", deps=("top",), meta={"alone": True}),
+    "bottom": stage("bottom", deps=("left", "right")),
+    "each": {"foreach": [0, 1, 2], "do": stage("each${item}")},
+}
+STAGES = {"top", "left", "right", "whole", "bottom", *EACH}
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    """Return a toy whose graph has run once, two stages at a time, and the lines that this printed."""
+    toy = Toy(tmp_path_factory.mktemp("graph"), GRAPH)
+    code, lines = toy.run("-j", "2")
+    assert code == 0, lines
+    return toy, lines
+
+
+def times(toy: Toy) -> dict[str, tuple[float, float]]:
+    names = [name.replace("@", "") for name in STAGES]
+    return {name: (float(toy.event(f"{name}.start")), float(toy.event(f"{name}.end"))) for name in names}
+
+
+def test_a_stage_runs_after_what_it_depends_on(graph):
+    when = times(graph[0])
+    for before, after in (("top", "left"), ("top", "right"), ("top", "whole"), ("left", "bottom"), ("right", "bottom")):
+        assert when[before][1] < when[after][0]
+
+
+def test_stages_run_side_by_side_but_nothing_beside_one_that_runs_alone(graph):
+    when = times(graph[0])
+    assert max(when["left"][0], when["right"][0]) < min(when["left"][1], when["right"][1])
+    start, stop = when.pop("whole")
+    assert not [name for name, (first, last) in when.items() if first < stop and last > start]
+
+
+def test_the_cores_are_shared_out_except_to_a_stage_that_runs_alone(graph):
+    assert graph[0].event("left.env") == str(max(1, len(os.sched_getaffinity(0)) // 2))
+    assert graph[0].event("whole.env") == "unset"
+
+
+def test_lines_carry_the_name_of_their_stage_and_the_last_one_counts(graph):
+    _, lines = graph
+    assert "each@1 | hello from each1" in lines
+    assert "left | > python stage.py left left.out right" in lines
+    assert all(" | " in line for line in lines[:-1])
+    assert not [line for line in lines if "lock file" in line or "git add" in line]
+    assert lines[-1].startswith("parallel: of 8 stages 8 ran, 0 were up to date; 0:")
+
+
+def test_afterwards_dvc_and_we_find_nothing_to_do(graph):
+    toy, _ = graph
+    assert toy.locked() == STAGES
+    assert "Data and pipelines are up to date." in toy.repro()
+    code, lines = toy.run()
+    assert code == 0
+    assert len(lines) == 1
+    assert lines[0].startswith("parallel: of 8 stages 0 ran, 8 were up to date; ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["lefd"], "parallel: unknown target 'lefd'; did you mean 'left'?"),
+        (["xyz"], "parallel: unknown target 'xyz'; known stages: top, left, right, whole, bottom, each"),
+        (["-j", "0"], "parallel: --jobs is 0; expected 1 or more"),
+    ],
+)
+def test_bad_arguments_are_refused_in_one_sentence(graph, arguments, message):
+    code, lines = graph[0].run(*arguments)
+    assert (code, lines) == (1, [message])
+
+
+def test_outside_of_a_repository_one_sentence_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["parallel"])
+    with pytest.raises(SystemExit, match="this folder is in no DVC repository; change to the project's folder"):
+        parallel.main()
+
+
+def test_targets_run_with_all_that_they_depend_on_and_nothing_else(tmp_path):
+    each = {"matrix": {"x": [0, 1]}, **stage("each${item.x}", deps=("top",))}
+    toy = Toy(tmp_path, {"top": stage("top"), "each": each, "left": stage("left"), "other": stage("other")})
+    assert toy.run("-j", "3", "each", "left")[0] == 0
+    assert toy.locked() == {"top", "each@0", "each@1", "left"}
+
+
+def test_no_entry_of_the_lock_file_is_lost_and_the_run_cache_is_used(tmp_path):
+    names = [f"small{i}" for i in range(12)]
+    toy = Toy(tmp_path, {"first": stage("first")} | {name: stage(name, deps=("first",)) for name in names})
+    for words in ("13 ran, 0 were up to date;", "1 ran, 0 were up to date, 12 came from DVC's run cache;"):
+        code, lines = toy.run("-j", "4")
+        assert code == 0
+        assert words in lines[-1]
+        assert toy.locked() == {"first", *names}
+        if words.startswith("13"):
+            for left in ("dvc.lock", *(f"{name}.out" for name in names)):
+                (toy.folder / left).unlink()
+    assert toy.repro().count("didn't change, skipping") == 13
+
+
+def test_a_failure_starts_nothing_new_and_names_the_stage_and_a_second_run_continues(tmp_path):
+    stages = {"top": stage("top"), "bad": stage("bad", "good", deps=("top",)), "after": stage("after", deps=("bad",))}
+    toy = Toy(tmp_path, stages | {"good": stage("good", "bad", deps=("top",)), "next": stage("next", deps=("good",))})
+    (toy.folder / "broken").write_text("bad")
+    code, lines = toy.run("-j", "2")
+    assert code == 1
+    assert "bad | bad is broken" in lines
+    assert lines[-1] == (
+        "parallel: 'bad' failed, see above; 2 of 5 stages are done. Mend it, then run the same command to continue."
+    )
+    assert toy.locked() == {"top", "good"}
+    assert not toy.has_started("next")
+    (toy.folder / "broken").unlink()
+    code, lines = toy.run("-j", "2")
+    assert code == 0
+    assert lines[-1].startswith("parallel: of 5 stages 3 ran, 2 were up to date; ")
+    assert "up to date" in toy.repro()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_stages_and_leaves_no_process_behind(tmp_path, signum):
+    toy = Toy(tmp_path, {"early": stage("early"), **{name: stage(name, "never", deps=("early",)) for name in "ab"}})
+    process = toy.start("-j", "2")
+    toy.wait_for(lambda: toy.has_started("a", "b"))
+    process.send_signal(signum)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signum
+    assert printed.splitlines()[-1] == (
+        "parallel: interrupted; 1 of 3 stages are done. Run the same command to continue."
+    )
+    for name in "ab":
+        assert toy.event(f"{name}.interrupts") == "once "
+        assert not toy.lives(name)
+    assert toy.locked() == {"early"}
+
+
+def test_a_second_signal_kills_what_does_not_end(tmp_path):
+    toy = Toy(tmp_path, {"a": stage("a", "deaf")})
+    process = toy.start()
+    toy.wait_for(lambda: toy.has_started("a"))
+    process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    assert process.poll() is None
+    assert toy.lives("a")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert not toy.lives("a")
+
+
+class Known:
+    """A stage as far as the time left is concerned."""
+
+    def __init__(self, addressing: str, alone: bool = False) -> None:
+        self.addressing, self.meta = addressing, {"alone": True} if alone else None
+
+
+@pytest.mark.parametrize(
+    ("known", "text"),
+    [
+        ({}, "0 of 4 stages done, 0 running, 4 left; elapsed 0:00"),
+        ({"train@x": 600}, "0 of 4 stages done, 0 running, 4 left; elapsed 0:00, at least 10:00 to go"),
+        (
+            {"train@x": 600, "end": 60, "whole": 3600},
+            "0 of 4 stages done, 0 running, 4 left; elapsed 0:00, about 1:10:30 to go",
+        ),
+    ],
+)
+def test_the_time_left_is_told_as_far_as_it_is_known(known, text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, seconds in known.items():
+        path = tmp_path / "data" / "timing" / f"{name.replace('@', '/')}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'{{"seconds": {seconds}}}')
+    x, y, end, whole = Known("train@x"), Known("train@y"), Known("end"), Known("whole", alone=True)
+    upstream: Any = {x: set(), y: set(), end: {x, y}, whole: set()}
+    repo: Any = None
+    assert parallel.Runner(repo, upstream, jobs=2).status() == text

@@ -1,0 +1,98 @@
+"""What a training leaves in its folder, read back: the weights, the tokenizers they belong to, and how to ask."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from worldvla.files import write_json
+from worldvla.model import chameleon
+from worldvla.sequences import PROMPTS
+from worldvla.tokenizers.action import ActionTokenizer
+from worldvla.tokenizers.image import ImageTokenizer
+from worldvla.tokenizers.text import TextTokenizer
+from worldvla.vocabulary import Vocabulary, vocabulary
+
+SETTINGS_FILE = "settings.json"
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """How a model was trained to be asked; stands in its folder.
+
+    ``vocabulary`` is ``chameleon`` or ``compact``, ``samples`` the kinds of samples it has seen, ``prompt`` a key of
+    ``sequences.PROMPTS``, ``mask`` one of ``masks.MASKS`` (it decides how a chunk is decoded), ``chunk`` the actions per
+    answer, ``history`` the frames per query for actions.
+    """
+
+    vocabulary: str
+    samples: tuple[str, ...]
+    prompt: str
+    mask: str
+    chunk: int
+    history: int
+
+    @classmethod
+    def load(cls, model: Path) -> "ModelSettings":
+        """Read the settings in a model's folder."""
+        path = model / SETTINGS_FILE
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file; expected the folder of a trained model. Run: dvc repro train")
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**content | {"samples": tuple(content["samples"])})
+
+    def save(self, model: Path) -> None:
+        """Write the settings into a model's folder."""
+        write_json(model / SETTINGS_FILE, dataclasses.asdict(self))
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model to ask; weights in fp32 on a CPU, in bf16 on a GPU."""
+
+    transformer: chameleon.ChameleonForConditionalGeneration
+    ids: Vocabulary
+    images: ImageTokenizer
+    texts: TextTokenizer
+    actions: ActionTokenizer
+    settings: ModelSettings
+    device: torch.device
+
+    @classmethod
+    def load(cls, model: Path, tokenizer: Path, kind: str) -> "TrainedModel":
+        """Load a run's model and its suite's tokenizers.
+
+        Args:
+            model: folder of ``train`` or ``finetune``.
+            tokenizer: folder of ``tokenizer``.
+            kind: what it will be asked for, ``action`` or ``world``.
+
+        Raises:
+            ValueError: a folder is incomplete, or the model was trained on another vocabulary or on other samples.
+        """
+        settings = ModelSettings.load(model)
+        if kind not in settings.samples:
+            raise ValueError(
+                f"{model}: it was trained on {' and '.join(settings.samples)} samples, expected {kind} among them; "
+                "correct the lists rollout and generate in params.yaml"
+            )
+        images = ImageTokenizer.load(tokenizer)
+        texts = TextTokenizer.load(model / "text.json")
+        ids = vocabulary(settings.vocabulary, texts.size, images.num_codes)
+        transformer = chameleon.load(model)
+        if transformer.config.vocab_size != ids.size:
+            raise ValueError(
+                f"{model}: the model has {transformer.config.vocab_size} tokens, {tokenizer} makes {ids.size}; "
+                "they belong to different runs. Run: dvc repro train"
+            )
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if device.type == "cpu":
+            torch.set_num_threads(1)  # an answer must not depend on how many stages run side by side
+        transformer = chameleon.placed(transformer, device, torch.bfloat16 if device.type == "cuda" else torch.float32)
+        return cls(transformer, ids, images, texts, ActionTokenizer.load(model / "actions.json"), settings, device)
+
+    def prompt(self, kind: str, language: str) -> list[int]:
+        """Return the text ids of the prompt that the model was trained with."""
+        return self.texts.encode(PROMPTS[self.settings.prompt][kind].format(task=language))
