@@ -11,17 +11,12 @@ import collections
 import contextlib
 import difflib
 import json
-import os
-import re
 import signal
-import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
-import psutil
 from dvc.dvcfile import PROJECT_FILE
 from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.lock import LockError
@@ -30,86 +25,10 @@ from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage import Stage
 from tqdm import tqdm
 
+from worldvla.stage_process import StageProcess
 from worldvla.workers import num_cores
 
 TIMING = Path("data/timing")
-# What DVC says of every stage that runs, and nobody needs to read thirty times.
-CHATTER = re.compile(
-    r"\s*$|Running stage '|(Generating|Updating) lock file '|To (track the changes|enable auto staging)|\tgit add "
-    r"|\tdvc config core.autostage|Use `dvc push` to|Data and pipelines are up to date"
-)
-# DVC's word for a stage that it did not run after all.
-NOT_RUN = {"is cached - skipping run": "came from DVC's run cache", "didn't change, skipping": "were up to date"}
-NUM_LINES_AGAIN = 20  # of a failed stage, repeated at the end
-
-
-class Child:
-    """One ``dvc repro --single-item``, in a process group of its own: Ctrl-C reaches it through us, once."""
-
-    def __init__(self, name: str, num_threads: int | None, say: Callable[[str], None]) -> None:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        env = os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"}
-        if num_threads:
-            env |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(num_threads))
-        self.name, self.started, self.outcome = name, time.monotonic(), "ran"
-        self.last_lines: collections.deque[str] = collections.deque(maxlen=NUM_LINES_AGAIN)
-        self.told = False  # to end; it need not say more than our last line does
-        self._say = say
-        # Without --wait-for-lock a stage whose command ends while others are saved for over 3 s would lose its result.
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name],
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-        # A thread: a stage must never wait for us to read, because it may hold DVC's lock, for which we wait.
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            for words, outcome in NOT_RUN.items():
-                if line.startswith("Stage '") and words in line:
-                    self.outcome = outcome
-            if not CHATTER.match(line) and not self.told:
-                self.last_lines.append(f"{self.name} | {line.rstrip()}")
-                self._say(self.last_lines[-1])
-
-    def end(self, num_signals: int) -> None:
-        """End what the stage runs: ask once; kill it after a second signal, and DVC's process too after a third.
-
-        DVC's own process ends by itself. A signal could meet it while it writes dvc.lock or before it saves a result.
-        """
-        processes = []
-        with contextlib.suppress(psutil.NoSuchProcess):
-            processes = psutil.Process(self.process.pid).children(recursive=True)
-            if any(process.cmdline() == self.process.args for process in processes):
-                processes = []  # not yet what it becomes, it would lose the signal
-        for process in processes:
-            if num_signals > 1 or not self.told:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.send_signal(signal.SIGKILL if num_signals > 1 else signal.SIGINT)
-        self.told = self.told or bool(processes)
-        if num_signals > 2:
-            self.kill()
-
-    def kill(self) -> None:
-        """Kill the stage, DVC's process and all that they started."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-
-    def ended(self) -> bool:
-        """Return whether the stage has ended; if so, so has all that it started, and its output is shown."""
-        if self.process.poll() is None:
-            return False
-        self.kill()  # what it may have left behind
-        self._reader.join(timeout=10)
-        return True
 
 
 class Runner:
@@ -119,9 +38,9 @@ class Runner:
         self.repo, self.upstream, self.jobs = repo, upstream, jobs
         self.left = list(upstream)  # in DVC's order: whatever a stage depends on comes before it
         self.ready: list[Stage] = []
-        self.running: dict[Stage, Child] = {}
+        self.running: dict[Stage, StageProcess] = {}
         self.done: set[Stage] = set()
-        self.failed: list[Child] = []
+        self.failed: list[StageProcess] = []
         self.counts = collections.Counter({"ran": 0, "were up to date": 0})
         self.signals: list[int] = []
         self.started = time.monotonic()
@@ -184,10 +103,10 @@ class Runner:
         for stage in list(self.ready):
             if not is_alone(stage) and len(self.running) < self.jobs and not any(map(is_alone, self.running)):
                 self.ready.remove(stage)
-                self.running[stage] = Child(stage.addressing, num_threads, self.say)
+                self.running[stage] = StageProcess(stage.addressing, num_threads, self.say)
         if self.ready and not self.running:
             stage = self.ready.pop(0)
-            self.running[stage] = Child(stage.addressing, None, self.say)
+            self.running[stage] = StageProcess(stage.addressing, None, self.say)
 
     def reap(self) -> None:
         """Take note of the stages that ended."""

@@ -1,4 +1,7 @@
-"""The whole pipeline at the scale ``smoke``: once, again, with another chunk, and stage by stage with equal bytes."""
+"""The whole pipeline at the scale ``smoke``: once, again, with another chunk, and stage by stage with equal bytes.
+
+The first run has stages side by side, all others are DVC's own, one stage after the other: the bytes are the same.
+"""
 
 import os
 import re
@@ -11,7 +14,10 @@ import pytest
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-RUNS = ("action-goal", "action_chunk-goal", "action_chunk_mask-goal")
+PARAMS = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+SUITE = "goal"
+ROLLED_OUT = [f"{variant}-{SUITE}" for variant in PARAMS["rollout"]]
+CHUNKED = [f"{name}-{SUITE}" for name, variant in PARAMS["variants"].items() if variant["chunked"]]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -47,8 +53,12 @@ class Project:
 
     def dvc(self, *arguments: str) -> str:
         """Run dvc and return all that it and the stages printed."""
+        return self.python("-m", "dvc", *arguments)
+
+    def python(self, *arguments: str) -> str:
+        """Run Python and return all that it printed."""
         done = subprocess.run(
-            [sys.executable, "-m", "dvc", *arguments],
+            [sys.executable, *arguments],
             cwd=self.folder,
             env=self.env,
             stdin=subprocess.DEVNULL,
@@ -75,20 +85,40 @@ def stages_run(printed: str) -> set[str]:
 def project(tmp_path_factory):
     """Return a project whose pipeline has run to the end once."""
     project = Project(tmp_path_factory.mktemp("smoke"))
-    project.dvc("repro")
+    project.python("-m", "pipeline.parallel", "--jobs", "2")
     return project
 
 
 def test_every_output_is_there(project):
     digests = project.digests()
     assert {"data/raw/goal", "data/filtered/goal", "data/splits/goal.parquet", "data/shards/goal"} <= set(digests)
-    for run in RUNS:
-        assert (project.folder / "data" / "models" / run / "model.safetensors").is_file()
-        assert (project.folder / "data" / "rollouts" / run / "episodes.parquet").is_file()
-        for stage in ("train", "rollout"):
-            assert (project.folder / "data" / "timing" / stage / f"{run}.json").is_file()
-    assert "table3.md" in (project.folder / "reports" / "README.md").read_text()
-    assert "Wilson" in (project.folder / "reports" / "table3.md").read_text()
+    data = project.folder / "data"
+    for run in ROLLED_OUT:
+        assert (data / "models" / run / "model.safetensors").is_file()
+        assert (data / "rollouts" / run / "episodes.parquet").is_file()
+        assert (data / "timing" / "rollout" / f"{run}.json").is_file()
+        stage = "finetune" if run.startswith("action_from_world") else "train"
+        assert (data / "timing" / stage / f"{run}.json").is_file()
+    for variant in PARAMS["generate"]:
+        assert (data / "generated" / SUITE / variant / "true" / "000000.tar").is_file()
+    assert (data / "video_metrics" / SUITE / "sets.parquet").is_file()
+
+
+def test_every_page_of_the_report_is_there_and_has_no_gap_but_absent_weights(project):
+    reports = project.folder / "reports"
+    pages = {path.stem: path.read_text() for path in reports.glob("*.md")}
+    assert set(pages) == {"README", "table3", "table4", "table6", "figure4", "figure5", "figure7"}
+    for name, text in pages.items():
+        assert "not run" not in text, name
+        assert "missing" not in text, name
+        assert all((reports / picture).is_file() for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)), name
+    assert "not computed: weights absent" in pages["table4"]
+    assert "FD[i3d-random seed0 32px]" in pages["table4"]
+
+
+def test_a_pretrained_model_depends_on_the_model_that_it_starts_from(project):
+    stage = yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"][f"finetune@action_from_world-{SUITE}"]
+    assert f"data/models/world-{SUITE}" in {dep["path"] for dep in stage["deps"]}
 
 
 def test_nothing_is_left_behind(project):
@@ -106,7 +136,9 @@ def test_a_second_run_does_nothing(project):
 
 def test_forced_again_every_stage_writes_the_same_bytes(project):
     before = project.digests()
-    stages = ["download@goal", "filter@goal", "tokenizer@goal", "encode@goal", f"train@{RUNS[2]}", f"rollout@{RUNS[2]}"]
+    run = f"action_world_chunk_mask-{SUITE}"
+    stages = [f"{stage}@{SUITE}" for stage in ("download", "filter", "tokenizer", "encode", "video_metrics")]
+    stages += [f"train@{run}", f"rollout@{run}", f"generate@{run}", f"finetune@action_from_world-{SUITE}", "report"]
     project.dvc("repro", "--force", "--single-item", *stages)
     assert project.digests() == before
 
@@ -116,9 +148,15 @@ def test_another_chunk_runs_the_chunked_runs_only_and_the_report_follows(project
     subprocess.run(["git", "commit", "--quiet", "-m", "run"], cwd=project.folder, env=project.env, check=True)
     before = project.digests()
     printed = project.dvc("exp", "run", "-S", "chunk=10")
-    chunked = {f"{stage}@{run}" for stage in ("train", "rollout") for run in RUNS[1:]}
-    assert stages_run(printed) == {"resolve", "report", *chunked}
+    chunked = {f"{stage}@{run}" for stage in ("train", "rollout") for run in CHUNKED}
+    clips = {f"generate@action_world_chunk_mask-{SUITE}", f"video_metrics@{SUITE}"}
+    assert stages_run(printed) == {"resolve", "report", *chunked, *clips}
     after = project.digests()
     changed = {path for path in after if after[path] != before[path]}
-    assert changed >= {f"data/models/{run}" for run in RUNS[1:]} | {"data/resolved", "reports"}
-    assert not changed & {"data/models/action-goal", "data/rollouts/action-goal", "data/shards/goal"}
+    assert changed >= {f"data/models/{run}" for run in CHUNKED} | {"data/resolved", "reports"}
+    assert not changed & {
+        "data/models/action-goal",
+        "data/rollouts/action-goal",
+        "data/shards/goal",
+        "data/models/world-goal",
+    }

@@ -1,0 +1,212 @@
+"""Scoring predicted clips: what is counted, what it is called, and what the stage refuses."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from PIL import Image
+from test_episodes import filtered_episode
+
+from pipeline import video_metrics
+from worldvla.data.episodes import write_episode, write_table
+from worldvla.data.generated import CLIPS as GENERATED
+from worldvla.data.raw import task_file
+from worldvla.data.shards import TokenizedEpisode, write_shards
+from worldvla.data.splits import SCHEMA
+from worldvla.metrics import videos
+from worldvla.metrics.films import chosen
+from worldvla.metrics.frames import psnr
+from worldvla.metrics.videos import Clip, Videos
+
+PIXELS, NUM_FRAMES = 16, 10
+
+
+def noise(seed: int, num_clips: int = 4) -> np.ndarray:
+    shape = (num_clips, NUM_FRAMES, PIXELS, PIXELS, 3)
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+CLIPS = [Clip(f"task_{place % 2}", f"demo_{place}", "put it there") for place in range(4)]
+
+
+def test_scores_leave_the_given_frame_out_and_have_a_second_column_with_it():
+    truth, predicted = noise(0), noise(1)
+    predicted[:, 0] = truth[:, 0]
+    rows = videos.score_clips(Videos("world", "true", predicted), truth, CLIPS, [5, 10], {})
+    assert [(row["demo"], row["horizon"]) for row in rows[:3]] == [("demo_0", 5), ("demo_0", 10), ("demo_1", 5)]
+    by_frame = psnr(predicted[0], truth[0])
+    assert by_frame[0] == 80
+    assert rows[0]["psnr"] == pytest.approx(by_frame[1:5].mean())
+    assert rows[1]["psnr"] == pytest.approx(by_frame[1:10].mean())
+    assert rows[0]["psnr_with_first"] == pytest.approx(by_frame[:5].mean())
+    assert rows[0]["lpips_vgg"] is None
+    assert rows[0]["code_accuracy"] is None
+
+
+def test_a_metric_that_is_given_fills_its_column():
+    truth = noise(0)
+
+    def first_frame_alone(predicted, truth):
+        return np.eye(NUM_FRAMES)[0]
+
+    rows = videos.score_clips(
+        Videos("world", "true", truth, [0.5] * 4), truth, CLIPS, [10], {"lpips_vgg": first_frame_alone}
+    )
+    assert [row["lpips_vgg"] for row in rows] == [0.0] * 4
+    assert [row["lpips_vgg_with_first"] for row in rows] == [0.1] * 4
+    assert [row["code_accuracy"] for row in rows] == [0.5] * 4
+
+
+def test_films_are_the_first_clip_of_every_task_before_the_second_of_any():
+    clips = [Clip(task, str(place), "") for place, task in enumerate("aabba")]
+    assert chosen(clips, 3) == [0, 2, 1]
+    assert chosen(clips, 9) == [0, 2, 1, 3, 4]
+    assert chosen(clips, 0) == []
+
+
+class FakeImages:
+    """A tokenizer of one code per frame, which stands for a grey."""
+
+    @classmethod
+    def load(cls, _):
+        return cls()
+
+    def decode(self, codes):
+        return np.broadcast_to(
+            codes[:, 0].astype(np.uint8)[:, None, None, None], (len(codes), PIXELS, PIXELS, 3)
+        ).copy()
+
+    def encode(self, frames):
+        return frames.mean(axis=(1, 2, 3)).astype(np.uint16)[:, None]
+
+
+def recorded(number: int):
+    frames = noise(number, num_clips=2)[0]
+    longer = np.concatenate([frames, frames[:1]])
+    return dataclasses.replace(filtered_episode(f"demo_{number}", NUM_FRAMES + 1), frames=longer)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Return a folder with eight episodes, four of them held out, and the predictions of two models."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(video_metrics, "ImageTokenizer", FakeImages)
+    (tmp_path / "filtered").mkdir()
+    (tmp_path / "tokenizer").mkdir()
+    with h5py.File(task_file(tmp_path / "filtered", "put_it"), "w") as file:
+        file.create_group("data").attrs["language"] = "put it"
+        for number in range(8):
+            write_episode(file["data"], recorded(number))  # pyright: ignore[reportArgumentType]
+    pairs = [{"suite": "goal", "task": "put_it", "demo": f"demo_{number}"} for number in range(8)]
+    rows = [row | {"split": "train" if place < 4 else "val_ind"} for place, row in enumerate(pairs)]
+    write_table(tmp_path / "split.parquet", rows, SCHEMA)
+    for seed, name in enumerate(("world", "action_world")):
+        for actions in ("true", "shuffled"):
+            greys = np.random.default_rng([seed, actions == "true"]).integers(
+                0, 256, (4, NUM_FRAMES, 1), dtype=np.uint16
+            )
+            clips = [
+                TokenizedEpisode("put_it", f"demo_{4 + place}", "put it", codes, np.zeros((NUM_FRAMES, 7), np.float32))
+                for place, codes in enumerate(greys)
+            ]
+            write_shards(tmp_path / "generated" / name / actions, clips, 64)
+        accuracy = [{"task": "put_it", "demo": f"demo_{4 + place}", "code_accuracy": 0.25} for place in range(4)]
+        write_table(tmp_path / "generated" / name / "clips.parquet", accuracy, GENERATED)
+    return tmp_path
+
+
+def run_stage(project: Path, out: str = "out", **changes) -> Path:
+    section = {
+        "horizons": [9, NUM_FRAMES],
+        "i3d_weights": None,
+        "i3d_pixels": 32,
+        "lpips_vgg": None,
+        "lpips_alex": None,
+    }
+    section |= {"num_films": 1, "seed": 0, **changes}
+    (project / "resolved.yaml").write_text(yaml.safe_dump({"video_metrics": section}))
+    inputs = {name: project / name for name in ("generated", "filtered", "tokenizer")}
+    paths = {"params": project / "resolved.yaml", "split": project / "split.parquet", "timing": project / "timing.json"}
+    video_metrics.main(**inputs, **paths, out=project / out)
+    return project / out
+
+
+def test_the_stage_scores_every_source_at_every_horizon(project, capsys):
+    out = run_stage(project)
+    clips = pq.read_table(out / "clips.parquet").to_pylist()
+    sources = {(row["source"], row["actions"]) for row in clips}
+    models = {(name, actions) for name in ("world", "action_world") for actions in ("true", "shuffled")}
+    assert sources == models | {("copy", "none"), ("reconstruction", "none")}
+    assert len(clips) == len(sources) * 2 * 4
+    given = [row for row in clips if row["source"] in ("world", "copy") and row["horizon"] == 9]
+    for row in given:  # the given frame counts 80 dB
+        assert row["psnr_with_first"] == pytest.approx((80 + 8 * row["psnr"]) / 9)
+    sets = pq.read_table(out / "sets.parquet").to_pylist()
+    assert {(row["source"], row["horizon"]) for row in sets} == {
+        (source, horizon)
+        for source in ("world", "action_world", "copy", "reconstruction")
+        for horizon in (9, NUM_FRAMES)
+    }
+    assert {row["extractor"] for row in sets} == {"FD[i3d-random seed0 32px]"}
+    assert all(row["distance"] > 0 and row["num_clips"] == 4 for row in sets)
+    assert "FVD" not in capsys.readouterr().out
+
+
+def test_films_are_the_frames_themselves(project):
+    out = run_stage(project)
+    (film,) = json.loads((out / "films" / "films.json").read_text())
+    assert film == {
+        "number": 0,
+        "task": "put_it",
+        "demo": "demo_4",
+        "language": "put it",
+        "num_frames": NUM_FRAMES,
+        "pixels": PIXELS,
+    }
+    names = {path.stem for path in (out / "films" / "0").iterdir()}
+    assert names == {"truth", "world", "action_world", "copy", "reconstruction"}
+    tiled = np.asarray(Image.open(out / "films" / "0" / "truth.png"))
+    frames = np.stack(np.split(tiled, NUM_FRAMES, axis=1))
+    assert np.array_equal(frames, recorded(4).frames[:NUM_FRAMES])
+
+
+def test_the_same_input_gives_the_same_bytes(project):
+    first, second = run_stage(project, "first"), run_stage(project, "second")
+    for path in first.rglob("*.*"):
+        assert (second / path.relative_to(first)).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"i3d_weights": "absent.pt"}, "absent.pt: no such file"),
+        ({"lpips_vgg": "absent.pth"}, "absent.pth: no such file; expected torchvision's vgg16"),
+        ({"horizons": [8]}, r"horizons is \(8,\); expected at least 9"),
+        ({"horizons": [9, 11]}, "demo_4 has 10 frames, expected at least 11; run: dvc repro generate"),
+    ],
+)
+def test_bad_input_is_named_and_an_earlier_output_stays(project, changes, message):
+    before = run_stage(project)
+    content = (before / "clips.parquet").read_bytes()
+    with pytest.raises(ValueError, match=message):
+        run_stage(project, **changes)
+    assert (before / "clips.parquet").read_bytes() == content
+
+
+def test_too_few_clips_for_a_distance_are_named(project):
+    for path in (project / "generated").glob("*/*/*.tar"):
+        path.unlink()
+    for name in ("world", "action_world"):
+        for actions in ("true", "shuffled"):
+            codes, commands = np.zeros((NUM_FRAMES, 1), np.uint16), np.zeros((NUM_FRAMES, 7), np.float32)
+            clip = TokenizedEpisode("put_it", "demo_4", "put it", codes, commands)
+            write_shards(project / "generated" / name / actions, [clip], 64)
+        accuracy = [{"task": "put_it", "demo": "demo_4", "code_accuracy": 0.25}]
+        write_table(project / "generated" / name / "clips.parquet", accuracy, GENERATED)
+    with pytest.raises(ValueError, match="1 clips have no halves with a covariance; score 4 or more"):
+        run_stage(project)
