@@ -6,7 +6,20 @@ from worldvla import console
 from worldvla.files import atomic_folder
 from worldvla.params import strict
 from worldvla.params.report import ReportParams
-from worldvla.reporting import figure4, figure5, figure7, first_page, successes, table3, table4, table6
+from worldvla.reporting import (
+    claims,
+    figure4,
+    figure5,
+    figure7,
+    first_page,
+    forensics,
+    successes,
+    table1,
+    table3,
+    table4,
+    table6,
+    verdicts,
+)
 from worldvla.reporting.clips import read_video_metrics
 
 
@@ -20,16 +33,25 @@ def main(*, params: Path, rollouts: Path, videos: Path, out: Path, timing: Path 
     clips = read_video_metrics(videos, settings)
     runs = {
         name: successes.read_runs(rollouts, settings, rows)
-        for name, rows in (("table3", table3.ROWS), ("table6", table6.ROWS), ("figure7", figure7.ROWS))
+        for name, rows in (
+            ("table3", table3.ROWS),
+            ("table6", table6.ROWS),
+            ("figure7", figure7.ROWS),
+            ("claims", verdicts.ROWS),
+        )
     }
+    judged = verdicts.judge(settings, runs["claims"], clips)
     with atomic_folder(out) as folder:
+        claims.write_page(folder, settings, judged)
+        table1.write_page(folder)
         table3.write_page(folder, settings, runs["table3"], timing)
         table4.write_page(folder, settings, clips, timing)
         table6.write_page(folder, settings, runs["table6"], timing)
         figure4.write_page(folder, settings, runs["table3"], timing)
         figure5.write_page(folder, settings, clips, timing)
         figure7.write_page(folder, settings, runs["figure7"], timing)
-        first_page.write_page(folder, settings, runs, clips)
+        forensics.write_page(folder)
+        first_page.write_page(folder, settings, runs, clips, judged)
     print(f"wrote {out}/README.md and its pages")
 
 

@@ -41,7 +41,9 @@ def report_params(suites: str = "[goal]", horizons: str = "[10, 20]") -> str:
         )
     return (
         "report:\n  scale: mini\n  seed: 0\n  benchmark: mini\n  demonstrations: scripted\n"
-        f"  suites: {suites}\n  horizons: {horizons}\n  variants:\n" + "\n".join(lines) + "\n"
+        f"  suites: {suites}\n  horizons: {horizons}\n"
+        "  claims: {significance: 0.05, margin_points: 3.0, margin_db: 0.1, power: 0.8}\n"
+        "  variants:\n" + "\n".join(lines) + "\n"
     )
 
 

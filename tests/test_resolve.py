@@ -107,6 +107,13 @@ class TestResolve:
         assert finetuned.pop("start") == "world"
         assert finetuned == files["action-goal"]["train"]
 
+    def test_thresholds_of_claims_reach_the_report_alone(self):
+        before = resolved()
+        edit("params.yaml", claims__margin_points=5.0)
+        after = resolved()
+        assert [name for name in after if after[name] != before[name]] == ["report"]
+        assert yaml.safe_load(after["report"])["report"]["claims"]["margin_points"] == 5.0
+
     def test_comments_and_order_do_not_matter(self):
         before = resolved()
         edit("params.yaml")
@@ -170,6 +177,14 @@ class TestResolve:
                 {"variants__action__chunkd": 1},
                 "params.yaml: unknown key 'variants.action.chunkd'; did you mean 'chunked'?",
             ),
+            (
+                {"claims__significance": 0.1},
+                "params.yaml: claims.significance is 0.1; expected 0.05, for all intervals are at 95 %",
+            ),
+            ({"claims__margin_points": -1}, "params.yaml: claims.margin_points is -1.0; expected 0 to 100"),
+            ({"claims__margin_db": -0.1}, "params.yaml: claims.margin_db is -0.1; expected at least 0"),
+            ({"claims__power": 1}, "params.yaml: claims.power is 1.0; expected 0.5 to 0.99"),
+            ({"claims__powr": 0.8}, "params.yaml: unknown key 'claims.powr'; did you mean 'power'?"),
             ({"variants": {}}, "params.yaml: variants is empty; expected at least one variant"),
             (
                 {"variants": {"a-b": {"samples": ["action"], "mask": "causal", "chunked": False}}},

@@ -107,9 +107,20 @@ def test_every_output_is_there(project):
 def test_every_page_of_the_report_is_there_and_has_no_gap_but_absent_weights(project):
     reports = project.folder / "reports"
     pages = {path.stem: path.read_text() for path in reports.glob("*.md")}
-    assert set(pages) == {"README", "table3", "table4", "table6", "figure4", "figure5", "figure7"}
+    assert set(pages) == {
+        "README",
+        "claims",
+        "forensics",
+        "table1",
+        "table3",
+        "table4",
+        "table6",
+        "figure4",
+        "figure5",
+        "figure7",
+    }
     for name, text in pages.items():
-        assert "not run" not in text, name
+        assert name in ("README", "claims") or "not run" not in text, name  # claims of tables that are not built yet
         assert "missing" not in text, name
         assert all((reports / picture).is_file() for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)), name
     assert "not computed: weights absent" in pages["table4"]

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from worldvla.params.benchmarks import Benchmark, Suite
+from worldvla.params.claims import ClaimsParams
 from worldvla.params.download import Demonstrations
 from worldvla.params.ranges import at_least, check
 from worldvla.params.split import Protocol
@@ -60,6 +61,8 @@ class ExperimentParams:
     # Variants to roll out in the simulator, and to predict validation clips with.
     rollout: tuple[str, ...]
     generate: tuple[str, ...]
+    # Thresholds by which the paper's claims are judged.
+    claims: ClaimsParams
 
     def __post_init__(self) -> None:
         """Check the ranges."""

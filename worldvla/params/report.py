@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from worldvla.params.benchmarks import Benchmark, Suite
+from worldvla.params.claims import ClaimsParams
 from worldvla.params.download import Demonstrations
 from worldvla.params.train import Mask, SampleKind
 
@@ -37,3 +38,5 @@ class ReportParams:
     variants: dict[str, ReportedVariant]
     # Lengths in frames at which predicted clips are scored, the given first frame included.
     horizons: tuple[int, ...]
+    # Thresholds by which the paper's claims are judged.
+    claims: ClaimsParams

@@ -231,6 +231,7 @@ class _Resolver:
             suites=experiment.suites,
             variants=variants,
             horizons=tuple(self.sizes["generate"].get("horizons") or ()),
+            claims=experiment.claims,
         )
 
     def _section(self, section: str, **given: Any) -> Any:

@@ -1,0 +1,84 @@
+"""Prediction of frames against the obvious way, in one process, on random weights.
+
+    python -m benchmarks.generation
+
+Both draw the same codes. ``obvious`` is what a call of ``generate`` does: one token per forward, markers included, batch 1,
+a growing cache, scores of the whole vocabulary with all but codes struck out.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from transformers import DynamicCache
+
+from worldvla.model import chameleon
+from worldvla.model.decoding import decode_image
+from worldvla.vocabulary import Vocabulary, compact
+
+SIZES = {"mini": chameleon.ModelSize(128, 3, 2, 352), "d256 L6": chameleon.ModelSize(256, 6, 4, 704)}
+PREFIX = 65  # text, an image of 36 codes, an action, separator
+NUM_CODES = 36
+BATCH = 56
+OBVIOUS = 2  # of them, one by one
+REPEATS = 3
+
+
+@torch.inference_mode()
+def decode_obviously(
+    model: chameleon.ChameleonForConditionalGeneration, ids: Vocabulary, prompts: torch.Tensor
+) -> torch.Tensor:
+    """Decode one image per prompt, each alone, one token per forward; return the codes [batch, n]."""
+    block = ids.image(np.zeros(NUM_CODES, int)).tolist()
+    images = []
+    for prompt in prompts:
+        cache, pending, codes = DynamicCache(config=model.config), prompt[None], []
+        length = 0
+        for token in block:
+            length += pending.shape[1]
+            rows = torch.ones(1, pending.shape[1], length, dtype=torch.bool)
+            rows[0] = torch.ones(length, length, dtype=torch.bool).tril()[-pending.shape[1] :]
+            hidden = chameleon.hidden_states(model, pending, rows, cache=cache)
+            scores = model.lm_head(hidden[:, -1])
+            if token == ids.first_code:
+                allowed = torch.full_like(scores, -torch.inf)
+                allowed[:, ids.first_code : ids.first_code + ids.num_codes] = 0
+                token = int((scores + allowed).argmax(-1))
+                codes.append(token - ids.first_code)
+            pending = torch.tensor([[token]])
+        images.append(codes)
+    return torch.tensor(images)
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Return the median wall time of a call after one to warm up."""
+    run()
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def main() -> None:
+    """Print a table."""
+    torch.set_num_threads(1)
+    ids = compact(num_text=400, num_codes=512)
+    print(f"{'model':8} {'ours ms':>8} {'obvious ms':>11} {'ratio':>6}    (per frame, batch {BATCH}, one thread)")
+    for name, size in SIZES.items():
+        torch.manual_seed(0)
+        model = chameleon.build(size, ids).eval()
+        prompts = torch.randint(1, ids.size, (BATCH, PREFIX))
+        assert torch.equal(
+            decode_image(model, ids, prompts[:OBVIOUS], NUM_CODES), decode_obviously(model, ids, prompts[:OBVIOUS])
+        )
+        ours = seconds(lambda: decode_image(model, ids, prompts, NUM_CODES)) / BATCH  # noqa: B023
+        obvious = seconds(lambda: decode_obviously(model, ids, prompts[:OBVIOUS])) / OBVIOUS  # noqa: B023
+        print(f"{name:8} {ours * 1e3:8.2f} {obvious * 1e3:11.2f} {obvious / ours:6.1f}")
+
+
+if __name__ == "__main__":
+    main()

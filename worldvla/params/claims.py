@@ -1,0 +1,32 @@
+"""Thresholds by which the paper's claims are judged: stated before there are results."""
+
+from dataclasses import dataclass
+
+from worldvla.params.ranges import Range, at_least, between, check
+
+# Every page has intervals at 95 %.
+SIGNIFICANCE = 0.05
+
+
+@dataclass(frozen=True)
+class ClaimsParams:
+    """When a claim counts as supported, and which effects are too small to speak of."""
+
+    # Two-sided: an effect is shown where its interval at 1 - significance excludes zero.
+    significance: float
+    # Effects within minus and plus the margin are nothing to speak of: differences of success rates in percentage points,
+    # differences of PSNR in dB.
+    margin_points: float
+    margin_db: float
+    # Chance to find an effect, for which the smallest effect that we would find is stated.
+    power: float
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check(
+            self,
+            significance=Range(lambda value: value == SIGNIFICANCE, f"{SIGNIFICANCE}, for all intervals are at 95 %"),
+            margin_points=between(0, 100),
+            margin_db=at_least(0),
+            power=between(0.5, 0.99),
+        )
