@@ -10,24 +10,30 @@ from worldvla.reporting import (
     claims,
     figure4,
     figure5,
+    figure6,
     figure7,
     first_page,
     forensics,
+    judging,
     successes,
+    summary,
     table1,
     table3,
     table4,
+    table5,
     table6,
-    verdicts,
 )
 from worldvla.reporting.clips import read_video_metrics
+from worldvla.reporting.speed import read_speeds
 
 
-def main(*, params: Path, rollouts: Path, videos: Path, out: Path, timing: Path = Path("data/timing")) -> None:
+def main(
+    *, params: Path, rollouts: Path, videos: Path, speed: Path, out: Path, timing: Path = Path("data/timing")
+) -> None:
     """Write ``README.md`` and one page per table and figure. What has no data says so in its cell and fails nothing.
 
     Reads the section ``report`` of the resolved params, ``episodes.parquet`` and films of each run, the scores and the
-    films of each suite's predicted clips, and the wall-clock files, which no cache depends on.
+    films of each suite's predicted clips, how fast policies answer, and the wall-clock files, which no cache depends on.
     """
     settings = strict.read(ReportParams, params)
     clips = read_video_metrics(videos, settings)
@@ -35,23 +41,29 @@ def main(*, params: Path, rollouts: Path, videos: Path, out: Path, timing: Path 
         name: successes.read_runs(rollouts, settings, rows)
         for name, rows in (
             ("table3", table3.ROWS),
+            ("table5", table5.rows(settings)),
             ("table6", table6.ROWS),
+            ("figure6", figure6.ROWS),
             ("figure7", figure7.ROWS),
-            ("claims", verdicts.ROWS),
+            ("claims", judging.ROWS),
         )
     }
-    judged = verdicts.judge(settings, runs["claims"], clips)
+    speeds = read_speeds(speed, settings, table5.rows(settings))
+    judged = judging.judge(settings, runs["claims"], clips)
     with atomic_folder(out) as folder:
         claims.write_page(folder, settings, judged)
         table1.write_page(folder)
         table3.write_page(folder, settings, runs["table3"], timing)
         table4.write_page(folder, settings, clips, timing)
+        table5.write_page(folder, settings, runs["table5"], speeds, timing)
         table6.write_page(folder, settings, runs["table6"], timing)
         figure4.write_page(folder, settings, runs["table3"], timing)
         figure5.write_page(folder, settings, clips, timing)
+        figure6.write_page(folder, settings, runs["figure6"], timing)
         figure7.write_page(folder, settings, runs["figure7"], timing)
         forensics.write_page(folder)
-        first_page.write_page(folder, settings, runs, clips, judged)
+        first_page.write_page(folder, settings, runs, speeds, clips, judged)
+        summary.write(folder, settings, table3.ROWS, runs["table3"], clips)
     print(f"wrote {out}/README.md and its pages")
 
 

@@ -10,8 +10,20 @@ from reporting_inputs import SOLVED, cells, make_project, report_params, section
 
 from worldvla.params import strict
 from worldvla.params.report import ReportParams
-from worldvla.reporting import claims, figure7, first_page, successes, table3, table6, verdicts
+from worldvla.reporting import (
+    claims,
+    figure6,
+    figure7,
+    first_page,
+    judging,
+    rate_claims,
+    successes,
+    table3,
+    table5,
+    table6,
+)
 from worldvla.reporting.clips import read_video_metrics
+from worldvla.reporting.speed import read_speeds
 from worldvla.reporting.successes import NOTHING_SHARED
 from worldvla.reporting.verdicts import CLAIMS, Judged, together, verdict
 
@@ -31,19 +43,21 @@ def project(tmp_path: Path) -> Path:
 
 def judge(project: Path) -> dict[str, Judged]:
     settings = strict.read(ReportParams, project / "report.yaml")
-    runs = successes.read_runs(project / "rollouts", settings, verdicts.ROWS)
-    return verdicts.judge(settings, runs, read_video_metrics(project / "videos", settings))
+    runs = successes.read_runs(project / "rollouts", settings, judging.ROWS)
+    return judging.judge(settings, runs, read_video_metrics(project / "videos", settings))
 
 
 def pages(project: Path) -> tuple[str, str]:
     """Return the page of the claims and the first page."""
     settings = strict.read(ReportParams, project / "report.yaml")
     metrics = read_video_metrics(project / "videos", settings)
-    tables = {"table3": table3.ROWS, "table6": table6.ROWS, "figure7": figure7.ROWS}
+    rows = table5.rows(settings)
+    tables = {"table3": table3.ROWS, "table5": rows, "table6": table6.ROWS}
+    tables |= {"figure6": figure6.ROWS, "figure7": figure7.ROWS}
     runs = {name: successes.read_runs(project / "rollouts", settings, rows) for name, rows in tables.items()}
     judged = judge(project)
     claims.write_page(project, settings, judged)
-    first_page.write_page(project, settings, runs, metrics, judged)
+    first_page.write_page(project, settings, runs, read_speeds(project / "speed", settings, rows), metrics, judged)
     return (project / "claims.md").read_text(), (project / "README.md").read_text()
 
 
@@ -211,7 +225,7 @@ def test_clips_of_all_suites_are_judged_together(project):
 def test_a_claim_without_data_is_not_run(project):
     text, first = pages(project)
     for claim in CLAIMS.values():
-        if claim.variants is None:
+        if claim.variants is None and claim.compares == "variants":
             assert cells(text, claim.claim)[3:] == ["params.yaml has no such runs", *[""] * 5, "not run"]
             assert cells(first, claim.claim)[-2:] == ["", "not run"]
     assert cells(text, CLAIMS["joint_without_chunks"].claim)[3] == "not run"  # not among the variants
@@ -297,14 +311,105 @@ def test_so_few_episodes_show_no_effect(project):
 
 def test_the_first_line_counts_all_claims(project):
     for text in pages(project):
-        assert f"Of {len(CLAIMS)} claims: 5 supported, 0 contradicted, 4 inconclusive, 6 not run." in text
-        # Five pairs of variants, one of them in two claims; two lengths of clips.
-        assert "comparisons made here: 8." in text
+        assert f"Of {len(CLAIMS)} claims: 8 supported, 0 contradicted, 6 inconclusive, 3 not run." in text
+        # Eleven pairs of variants, two of them in two claims; four variants at once; two lengths of clips.
+        assert "comparisons made here: 14." in text
         assert "single training seed" in text
     assert "[claims](claims.md)" in pages(project)[1]
     (project / "rollouts").rename(project / "elsewhere")
     (project / "videos").rename(project / "no_videos")
     assert f"0 supported, 0 contradicted, 0 inconclusive, {len(CLAIMS)} not run." in pages(project)[0]
+
+
+def test_the_mask_is_judged_at_every_length(project):
+    text, first = pages(project)
+    claim = CLAIMS["mask_at_every_chunk_length"].claim
+    assert cells(text, claim)[4:] == ["60", "", "", "", "", "inconclusive: 3 of 3 lengths"]
+    assert cells(text, "at 3 actions")[3:5] == ["12/20 against 10/20", "20"]
+    assert cells(text, "at 10 actions")[-1] == "supported"
+    assert cells(first, claim)[2].startswith("3 actions: +10.0 points (-5.7 to +24.5); 5 actions: +50.0 points (")
+    key = "mask_at_every_chunk_length"
+    set_solved(project, action_chunk_mask_k3=18)
+    assert judge(project)[key].words == "supported: 3 of 3 lengths"
+    set_solved(project, action_chunk_mask_k3=1)
+    assert judge(project)[key].words == "contradicted: 3 of 3 lengths"
+    (project / "rollouts" / "action_chunk_mask_k3-goal" / "episodes.parquet").unlink()
+    assert judge(project)[key].words == "supported: 2 of 3 lengths"
+    assert judge(project)[key].outcomes[0].ours == "missing: run `dvc repro rollout@action_chunk_mask_k3-goal`"
+
+
+def test_the_gain_is_compared_between_the_longest_and_the_shortest_chunks(project):
+    key = "mask_gain_grows"
+    row = cells(pages(project)[0], CLAIMS[key].claim)
+    assert row[3:] == [
+        "10 actions: +80.0 points; 3 actions: +10.0 points",
+        "20",
+        "+70.0 points (+50.0 to +90.0)",
+        "bootstrap over initial states",
+        "2 up, 0 down, 0 even",
+        "29.5 points",
+        "supported",
+    ]
+    set_solved(project, action_chunk_k3=1, action_chunk_mask_k3=20, action_chunk_k10=9)
+    assert judge(project)[key].reads == "contradicted"
+    (project / "rollouts" / "action_chunk_k3-goal" / "episodes.parquet").unlink()
+    assert judge(project)[key].outcomes[0].ours.endswith("; 5 actions: +50.0 points")
+    (project / "rollouts" / "action_chunk-goal" / "episodes.parquet").unlink()
+    assert judge(project)[key].outcomes[0].ours == "missing: run `dvc repro rollout@action_chunk_k3-goal`"
+    assert judge(project)[key].reads == NONE
+
+
+def test_a_gain_without_any_spread_has_no_interval(project):
+    set_solved(project, action_chunk_k3=5, action_chunk_mask_k3=9, action_chunk_k10=5, action_chunk_mask_k10=9)
+    one = judge(project)["mask_gain_grows"]
+    assert (one.reads, one.outcomes[0].effect, one.num) == (OPEN, rate_claims.ALL_THE_SAME, 20)
+
+
+def test_chunks_of_one_length_tell_nothing_of_growth(project):
+    for length in (10, 1):
+        chunks = [f"goal: {number}, spatial: {number}, long: {other}" for number, other in ((5, 10), (3, 3), (10, 10))]
+        same = f"goal: {length}, spatial: {length}, long: {length}"
+        set_params(project, *[(before, same) for before in chunks if before != same])
+        judged = judge(project)
+        assert (judged["mask_gain_grows"].reads, judged["mask_gain_grows"].outcomes[0].ours) == (
+            NONE,
+            rate_claims.ONE_LENGTH,
+        )
+        expected = "inconclusive: 1 of 1 lengths" if length > 1 else NONE
+        assert judged["mask_at_every_chunk_length"].words == expected
+    assert judged["mask_at_every_chunk_length"].outcomes[0].ours == rate_claims.NO_LENGTHS
+
+
+def test_lengths_are_judged_over_all_suites_together(project):
+    set_params(project, suites="[goal, long]")
+    for variant in SOLVED:
+        write_rollouts(project / "rollouts" / f"{variant}-long", variant, "long")
+    one = judge(project)["mask_at_every_chunk_length"]
+    assert [(outcome.length, outcome.num) for outcome in one.outcomes] == [
+        ("3 actions", 40),
+        ("5 or 10 actions", 40),
+        ("10 actions", 40),
+    ]
+    assert judge(project)["mask_gain_grows"].num == 40
+
+
+def test_one_frame_is_too_few_and_four_are_no_better(project):
+    judged = judge(project)
+    assert judged["one_frame_is_too_few_without_chunks"].reads == "supported"
+    assert judged["one_frame_is_too_few_with_chunks"].outcomes[0].ours == "14/20 against 8/20"
+    assert judged["two_frames_are_enough"].reads == OPEN
+    set_solved(project, action_chunk_mask_h4=20, action_chunk_mask=6)
+    assert judge(project)["two_frames_are_enough"].reads == NO
+    set_solved(project, action_chunk_mask_h4=6, action_chunk_mask=20)
+    assert judge(project)["two_frames_are_enough"].reads == YES
+
+
+def test_a_claim_about_frames_is_not_judged_by_runs_with_others(project):
+    set_params(project, ("history: 2", "history: 3"))
+    for key in ("one_frame_is_too_few_without_chunks", "two_frames_are_enough"):
+        one = judge(project)[key]
+        assert one.reads == NONE
+        assert "has a history of 3, the claim is about 2" in one.outcomes[0].ours
 
 
 def test_no_verdict_stands_without_its_n(project, tmp_path_factory):
@@ -333,4 +438,4 @@ def test_the_papers_own_numbers_support_its_claim(key):
 
 def test_every_claim_stands_once_and_its_runs_are_read():
     assert len({claim.claim for claim in CLAIMS.values()}) == len(CLAIMS)
-    assert {row.variant for row in verdicts.ROWS} == {"action_world", *SOLVED}
+    assert {row.variant for row in judging.ROWS} == {"action_world", *SOLVED} - {"action_h4"}

@@ -85,8 +85,8 @@ def test_clips_that_are_all_shorter_than_the_horizon_are_named():
 def test_the_control_has_the_same_actions_elsewhere(seed):
     true = clips(4, 8)
     control = shuffle_actions(true, seed)
-    together = [np.sort(np.concatenate([clip.actions for clip in some]), axis=0) for some in (true, control)]
-    assert np.array_equal(*together)
+    before, after = (np.sort(np.concatenate([clip.actions for clip in some]), axis=0) for some in (true, control))
+    assert np.array_equal(before, after)
     assert all(np.array_equal(one.codes, other.codes) for one, other in zip(true, control, strict=True))
     moved = [np.any(one.actions != other.actions) for one, other in zip(true, control, strict=True)]
     assert all(moved)

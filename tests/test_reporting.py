@@ -1,4 +1,5 @@
 import itertools
+import json
 import re
 import shutil
 from pathlib import Path
@@ -100,10 +101,11 @@ def test_a_variant_that_is_not_to_be_rolled_out_is_not_missing(project):
 def test_without_any_data_there_is_still_a_report(project):
     shutil.rmtree(project / "rollouts")
     shutil.rmtree(project / "videos")
+    shutil.rmtree(project / "speed")
     folder = write_reports(project)
-    for name in ("table3", "table4", "table6", "figure4", "figure5", "figure7"):
+    for name in ("table3", "table4", "table5", "table6", "figure4", "figure5", "figure6", "figure7"):
         assert "No run has data yet." in (folder / f"{name}.md").read_text()
-    assert {path.suffix for path in folder.iterdir()} == {".md"}
+    assert {path.suffix for path in folder.iterdir()} == {".md", ".json"}
 
 
 def test_runs_without_a_common_initial_state_are_not_compared(project):
@@ -151,7 +153,7 @@ def test_the_first_page_reads_every_claim(reports):
 def test_pages_are_linked_and_every_picture_exists(reports):
     pages = {path.name: path.read_text() for path in reports.glob("*.md")}
     links = {link for text in pages.values() for link in re.findall(r"\]\(([^)]+)\)", text)}
-    assert links == {path.name for path in reports.iterdir()} - {"README.md"}
+    assert links == {path.name for path in reports.iterdir()} - {"README.md", "metrics.json"}
     assert set(re.findall(r"^- \[.*\]\((.*)\)", pages["README.md"], re.MULTILINE)) == set(pages) - {"README.md"}
     for name, text in pages.items():
         assert name in ("table1.md", "forensics.md") or re.match(r"# .*scale `mini`", text)
@@ -199,3 +201,12 @@ def test_published_averages_are_the_means_of_their_suites(name):
     for numbers in published(name).values():
         mean = sum(numbers[suite] for suite in ("goal", "object", "spatial", "long")) / 4
         assert abs(mean - numbers["average"]) < 0.1
+
+
+def test_the_numbers_for_comparing_experiments_are_those_of_the_tables(reports):
+    found = json.loads((reports / "metrics.json").read_text())
+    assert set(found) == {"success_percent", "psnr_20_frames"}
+    rate = cells((reports / "table3.md").read_text(), "5")[4]
+    assert f"{found['success_percent']['goal']['action_world_chunk_mask']:.1f} %" == rate
+    assert "action_world" not in found["success_percent"]["goal"]
+    assert all(value > 0 for value in found["psnr_20_frames"]["goal"].values())

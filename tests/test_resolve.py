@@ -14,16 +14,8 @@ from worldvla.params.report import ReportParams
 from worldvla.params.resolve import SECTIONS, resolve
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-VARIANTS = (
-    "action",
-    "action_world",
-    "action_chunk",
-    "action_chunk_mask",
-    "action_world_chunk_mask",
-    "world",
-    "action_video_chunk_mask",
-    "action_from_world",
-)
+EXPERIMENT = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+VARIANTS = {**EXPERIMENT["variants"], **EXPERIMENT["finetune"]}
 LIMIT = MAX_STEPS["mini"]["goal"]
 
 
@@ -76,7 +68,14 @@ class TestResolve:
         edit("params.yaml", chunk=10)
         after = resolved()
         changed = {name for name in after if after[name] != before[name]}
-        assert changed == {*(f"{name}-goal" for name in VARIANTS if "chunk" in name), "report"}
+        assert changed == {*(f"{name}-goal" for name, one in VARIANTS.items() if one["chunk"] is None), "report"}
+
+    def test_a_history_reaches_the_runs_without_one_of_their_own(self):
+        before = resolved()
+        edit("params.yaml", history=3)
+        after = resolved()
+        changed = {name for name in after if after[name] != before[name]}
+        assert changed == {*(f"{name}-goal" for name, one in VARIANTS.items() if one["history"] is None), "report"}
 
     def test_the_default_chunk_written_out_changes_nothing(self):
         before = resolved()
@@ -96,7 +95,7 @@ class TestResolve:
 
     def test_a_run_has_the_sections_of_its_stages(self):
         sections = {name: set(yaml.safe_load(text)) for name, text in resolved().items()}
-        assert sections["action-goal"] == {"train", "rollout"}
+        assert sections["action-goal"] == {"train", "rollout", "speed"}
         assert sections["world-goal"] == {"train", "generate"}
         assert sections["action_world_chunk_mask-goal"] == {"train", "rollout", "generate"}
         assert sections["action_from_world-goal"] == {"finetune", "rollout"}
@@ -137,6 +136,11 @@ class TestResolve:
                 {"chunk": LIMIT + 1},
                 f"params.yaml: chunk is {LIMIT + 1}; expected at most {LIMIT}, the longest episode of the suite 'goal'",
             ),
+            (
+                {"variants__action_h1__chunk": LIMIT + 1},
+                f"params.yaml: the chunk of 'action_h1' is {LIMIT + 1}; expected at most {LIMIT}, the longest episode of "
+                "the suite 'goal'",
+            ),
             ({"history": 0}, "params.yaml: history is 0; expected at least 1"),
             ({"rounds": 0}, "params.yaml: rounds is 0; expected at least 1"),
             ({"prompt": "papre"}, "params.yaml: prompt is 'papre'; did you mean 'paper'?"),
@@ -155,7 +159,7 @@ class TestResolve:
             ),
             (
                 {
-                    "finetune": {"world": {"samples": ["world"], "mask": "causal", "chunked": False}},
+                    "finetune": {"world": {"samples": ["world"], "mask": "causal", "chunk": 1, "history": None}},
                     "rollout": ["action"],
                 },
                 "params.yaml: 'world' is in variants and in finetune; give one of them another name",
@@ -175,7 +179,7 @@ class TestResolve:
             ),
             (
                 {"variants__action__chunkd": 1},
-                "params.yaml: unknown key 'variants.action.chunkd'; did you mean 'chunked'?",
+                "params.yaml: unknown key 'variants.action.chunkd'; did you mean 'chunk'?",
             ),
             (
                 {"claims__significance": 0.1},
@@ -187,7 +191,7 @@ class TestResolve:
             ({"claims__powr": 0.8}, "params.yaml: unknown key 'claims.powr'; did you mean 'power'?"),
             ({"variants": {}}, "params.yaml: variants is empty; expected at least one variant"),
             (
-                {"variants": {"a-b": {"samples": ["action"], "mask": "causal", "chunked": False}}},
+                {"variants": {"a-b": {"samples": ["action"], "mask": "causal", "chunk": 1, "history": None}}},
                 "params.yaml: variants has 'a-b'; expected a name of small letters, digits and underscores",
             ),
             (

@@ -17,7 +17,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PARAMS = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
 SUITE = "goal"
 ROLLED_OUT = [f"{variant}-{SUITE}" for variant in PARAMS["rollout"]]
-CHUNKED = [f"{name}-{SUITE}" for name, variant in PARAMS["variants"].items() if variant["chunked"]]
+# Variants whose chunk is that of the experiment.
+CHUNKED = [name for name, variant in PARAMS["variants"].items() if variant["chunk"] is None]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -73,7 +74,7 @@ class Project:
         """Return the md5 of every out in dvc.lock that is not a wall clock."""
         stages = yaml.safe_load((self.folder / "dvc.lock").read_text())["stages"].values()
         outs = [out for stage in stages for out in stage["outs"]]
-        return {out["path"]: out["md5"] for out in outs if not out["path"].startswith("data/timing/")}
+        return {out["path"]: out["md5"] for out in outs if not out["path"].startswith(("data/timing/", "data/speed/"))}
 
 
 def stages_run(printed: str) -> set[str]:
@@ -114,14 +115,17 @@ def test_every_page_of_the_report_is_there_and_has_no_gap_but_absent_weights(pro
         "table1",
         "table3",
         "table4",
+        "table5",
         "table6",
         "figure4",
         "figure5",
+        "figure6",
         "figure7",
     }
     for name, text in pages.items():
         assert name in ("README", "claims") or "not run" not in text, name  # claims of tables that are not built yet
         assert "missing" not in text, name
+        assert "not measured" not in text, name
         assert all((reports / picture).is_file() for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)), name
     assert "not computed: weights absent" in pages["table4"]
     assert "FD[i3d-random seed0 32px]" in pages["table4"]
@@ -159,12 +163,13 @@ def test_another_chunk_runs_the_chunked_runs_only_and_the_report_follows(project
     subprocess.run(["git", "commit", "--quiet", "-m", "run"], cwd=project.folder, env=project.env, check=True)
     before = project.digests()
     printed = project.dvc("exp", "run", "-S", "chunk=10")
-    chunked = {f"{stage}@{run}" for stage in ("train", "rollout") for run in CHUNKED}
+    stages = [("train", CHUNKED), *((stage, set(CHUNKED) & set(PARAMS[stage])) for stage in ("rollout", "speed"))]
+    chunked = {f"{stage}@{variant}-{SUITE}" for stage, variants in stages for variant in variants}
     clips = {f"generate@action_world_chunk_mask-{SUITE}", f"video_metrics@{SUITE}"}
     assert stages_run(printed) == {"resolve", "report", *chunked, *clips}
     after = project.digests()
     changed = {path for path in after if after[path] != before[path]}
-    assert changed >= {f"data/models/{run}" for run in CHUNKED} | {"data/resolved", "reports"}
+    assert changed >= {f"data/models/{variant}-{SUITE}" for variant in CHUNKED} | {"data/resolved", "reports"}
     assert not changed & {
         "data/models/action-goal",
         "data/rollouts/action-goal",

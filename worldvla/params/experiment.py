@@ -20,11 +20,13 @@ class VariantParams:
     samples: tuple[SampleKind, ...]
     # causal: every token sees all earlier ones. action: an action of the answer does not see the other actions.
     mask: Mask
-    # Whether an answer has `chunk` actions; otherwise it has one.
-    chunked: bool
+    # Actions per answer, and images per observation; null: what the experiment has.
+    chunk: int | None
+    history: int | None
 
     def __post_init__(self) -> None:
-        """Check that there is something to train on."""
+        """Check the ranges, and that there is something to train on."""
+        check(self, chunk=at_least(1), history=at_least(1))
         if not self.samples or len(set(self.samples)) != len(self.samples):
             raise ValueError(f"samples is {list(self.samples)}; expected at least one kind, each once")
 
@@ -48,9 +50,9 @@ class ExperimentParams:
     # Wording of the prompts, and what alpha multiplies.
     prompt: Reading
     alpha_on: Reading
-    # Actions per answer of the chunked variants; null: 10 for the long suite, 5 elsewhere.
+    # Actions per answer of the variants without a number of their own; null: 10 for the long suite, 5 elsewhere.
     chunk: int | None
-    # Images per observation.
+    # Images per observation of the variants without a number of their own.
     history: int
     # Next frames per world sample.
     rounds: int
@@ -58,8 +60,9 @@ class ExperimentParams:
     variants: dict[str, VariantParams]
     finetune: dict[str, VariantParams]
     finetune_from: str
-    # Variants to roll out in the simulator, and to predict validation clips with.
+    # Variants to roll out in the simulator, to time, and to predict validation clips with.
     rollout: tuple[str, ...]
+    speed: tuple[str, ...]
     generate: tuple[str, ...]
     # Thresholds by which the paper's claims are judged.
     claims: ClaimsParams

@@ -14,15 +14,15 @@ class ReportedVariant:
 
     samples: tuple[SampleKind, ...]
     mask: Mask
-    chunked: bool
     # Images per observation.
     history: int
     # Actions per answer, by suite.
     chunk: dict[str, int]
     # Variant whose weights it started from.
     start: str | None
-    # Whether it is rolled out, and whether it predicts validation clips.
+    # Whether it is rolled out, timed, and predicts validation clips.
     rollout: bool
+    speed: bool
     generate: bool
 
 

@@ -19,6 +19,7 @@ from worldvla.params.filter import FilterParams
 from worldvla.params.generate import GenerateParams
 from worldvla.params.report import ReportedVariant, ReportParams
 from worldvla.params.rollout import RolloutParams
+from worldvla.params.speed import SpeedParams
 from worldvla.params.split import SplitParams
 from worldvla.params.tokenizer import TokenizerParams
 from worldvla.params.train import FinetuneParams, TrainParams
@@ -33,6 +34,7 @@ SECTIONS = {
     "train": TrainParams,
     "finetune": FinetuneParams,
     "rollout": RolloutParams,
+    "speed": SpeedParams,
     "generate": GenerateParams,
     "video_metrics": VideoMetricsParams,
 }
@@ -65,9 +67,7 @@ def resolve(params: Path, conf: Path) -> dict[str, str]:
 
 def effective_chunk(experiment: ExperimentParams, variant: VariantParams, suite: str) -> int:
     """Return the actions per answer of a run."""
-    if not variant.chunked:
-        return 1
-    return experiment.chunk or default_chunk(suite)
+    return variant.chunk or experiment.chunk or default_chunk(suite)
 
 
 def _contradictions(experiment: ExperimentParams, params: Path) -> list[str]:
@@ -82,7 +82,12 @@ def _contradictions(experiment: ExperimentParams, params: Path) -> list[str]:
     if experiment.finetune and experiment.finetune_from not in experiment.variants:
         hint = strict.known(experiment.finetune_from, experiment.variants)
         faults.append(f"{params}: finetune_from is '{experiment.finetune_from}', which no variant is called; {hint}")
-    for stage, names, kind in (("rollout", experiment.rollout, "action"), ("generate", experiment.generate, "world")):
+    lists = (
+        ("rollout", experiment.rollout, "action"),
+        ("speed", experiment.speed, "action"),
+        ("generate", experiment.generate, "world"),
+    )
+    for stage, names, kind in lists:
         for name in names:
             if name not in variants:
                 faults.append(f"{params}: {stage} has '{name}'; {strict.known(name, variants)}")
@@ -91,18 +96,18 @@ def _contradictions(experiment: ExperimentParams, params: Path) -> list[str]:
                 faults.append(
                     f"{params}: {stage} has '{name}', whose samples are {trained}; expected {kind} among them"
                 )
-    chunked = any(variant.chunked for variant in variants.values())
     for suite in experiment.suites:
         try:
             limit = max_steps(experiment.benchmark, suite)
         except ValueError as error:
             faults.append(f"{params}: {error}")
             continue
-        if chunked and (experiment.chunk or 1) > limit:
-            faults.append(
-                f"{params}: chunk is {experiment.chunk}; expected at most {limit}, "
-                f"the longest episode of the suite '{suite}'"
-            )
+        chunks = {"chunk": experiment.chunk, **{f"the chunk of '{name}'": one.chunk for name, one in variants.items()}}
+        faults += [
+            f"{params}: {name} is {chunk}; expected at most {limit}, the longest episode of the suite '{suite}'"
+            for name, chunk in chunks.items()
+            if chunk is not None and chunk > limit
+        ]
     if experiment.demonstrations == "local" and experiment.demonstrations_folder is None:
         faults.append(f"{params}: demonstrations is 'local' but demonstrations_folder is null; name the folder")
     if experiment.demonstrations != "local" and experiment.demonstrations_folder is not None:
@@ -176,7 +181,7 @@ class _Resolver:
         experiment = self.experiment
         asked = {
             "chunk": effective_chunk(experiment, variant, suite),
-            "history": experiment.history,
+            "history": variant.history or experiment.history,
             "mask": variant.mask,
             "seed": experiment.seed,
         }
@@ -203,6 +208,8 @@ class _Resolver:
                 pixels=self._shared("filter", "pixels"),
                 max_steps=max_steps(experiment.benchmark, suite),
             )
+        if name in experiment.speed:
+            sections["speed"] = self._section("speed")
         if name in experiment.generate:
             sections["generate"] = self._section("generate", split="val_ind", seed=experiment.seed)
         return sections
@@ -214,11 +221,11 @@ class _Resolver:
             name: ReportedVariant(
                 samples=variant.samples,
                 mask=variant.mask,
-                chunked=variant.chunked,
-                history=experiment.history,
+                history=variant.history or experiment.history,
                 chunk={suite: effective_chunk(experiment, variant, suite) for suite in experiment.suites},
                 start=experiment.finetune_from if name in experiment.finetune else None,
                 rollout=name in experiment.rollout,
+                speed=name in experiment.speed,
                 generate=name in experiment.generate,
             )
             for name, variant in _variants(experiment).items()

@@ -21,7 +21,9 @@ ABOUT = {
     "pages read. Tasks: on how many of them the first succeeds more and less often; the interval is for these tasks, "
     "none of the claims is about others. The smallest effect that we would find is the difference that McNemar's test "
     "finds with a chance of {power}, given n and the share of episodes that only one of the two models solves (where "
-    "there is none, the upper end of that share's interval).",
+    "there is none, the upper end of that share's interval). What the mask gains, per initial state, with the longest "
+    "chunks that ran is compared with what it gains with the shortest above one action; there the interval is a bootstrap "
+    "over initial states, and the smallest effect is by the normal approximation.",
     "clips": "On the same clips. The interval is a bootstrap over clips, too narrow by a factor of about "
     "sqrt(1 - 1/n). The smallest effect that we would find is the difference that is found "
     "with a chance of {power}, from n and the spread over clips, by the normal approximation.",
@@ -54,7 +56,7 @@ def write_page(folder: Path, params: ReportParams, judged: Mapping[str, Judged])
         "- inconclusive: neither, or there is no interval.\n"
         "- not run: there is nothing to compare; the column of ours says why.",
         "Where the claim is that the first is *not* better (four frames, video prediction), the two conditions change "
-        "places. A claim about every suite is supported if each suite that ran supports it, and contradicted by "
+        "places. A claim about every suite or every length is supported if each that ran supports it, and contradicted by "
         "one; a claim about some suite is supported by one, and contradicted only if all four suites contradict it.",
         chance(params, judged),
         *sections,
@@ -68,7 +70,9 @@ def summary(params: ReportParams, judged: Mapping[str, Judged]) -> str:
     for one in judged.values():
         ours = [outcome.effect or outcome.ours for outcome in one.outcomes]
         if len(ours) > 1:
-            ours = [f"{outcome.group}: {words}" for outcome, words in zip(one.outcomes, ours, strict=True)]
+            ours = [
+                f"{outcome.length or outcome.group}: {words}" for outcome, words in zip(one.outcomes, ours, strict=True)
+            ]
         lines.append([one.claim.claim, _paper(one.claim, params.suites), "; ".join(ours), _n(one.num), one.words])
     return table(["Claim", "Paper", "Ours", "n", "Reads"], lines, right=["n"])
 
@@ -82,7 +86,7 @@ def count(judged: Mapping[str, Judged]) -> str:
 def chance(params: ReportParams, judged: Mapping[str, Judged]) -> str:
     """Return the sentence on how many claims read as decided by chance alone."""
     made = {
-        (*(one.claim.variants or ()), one.claim.frames, outcome.group)
+        (*outcome.variants, one.claim.frames, outcome.group)
         for one in judged.values()
         for outcome in one.outcomes
         if outcome.effect
@@ -109,11 +113,11 @@ def _table(chosen: Sequence[Judged], tasks: bool) -> str:
     lines = []
     for one in chosen:
         about = [one.claim.claim, one.claim.where, _paper(one.claim, SUITES)]
-        if one.claim.every_suite:
+        if one.claim.in_parts:
             lines.append([*about, "", _n(one.num), *[""] * 4, one.words])
         for outcome in one.outcomes:
-            if one.claim.every_suite:
-                about = [f"on {outcome.group}", "", ""]
+            if one.claim.in_parts:
+                about = [f"at {outcome.length}" if outcome.length else f"on {outcome.group}", "", ""]
             test = [outcome.effect, outcome.test, outcome.tasks, outcome.smallest]
             lines.append([*about, outcome.ours, _n(outcome.num), *test, outcome.reads])
     shown = [name for name in header if tasks or name != "Tasks"]

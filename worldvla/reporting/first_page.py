@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from worldvla.params.report import ReportParams
-from worldvla.reporting import claims, figure7, successes, table3, table4, table6
+from worldvla.reporting import claims, figure6, figure7, successes, table3, table4, table5, table6
 from worldvla.reporting.clips import VideoMetrics
 from worldvla.reporting.markdown import page
 from worldvla.reporting.published import comparability
 from worldvla.reporting.runs import Absent
+from worldvla.reporting.speed import Speeds
 from worldvla.reporting.successes import Runs
 from worldvla.reporting.verdicts import Judged
 
@@ -17,9 +18,11 @@ PAGES = {
     "table1": "Table 1: the kinds of models of actions and videos, and which of them are trained here",
     "table3": "Table 3: chunks, action mask and world model; intervals, rows compared, tasks, episodes",
     "table4": "Table 4: predicted clips; scores, use of the action, copying, the two world models compared",
+    "table5": "Table 5: one, two and four frames of the history, without and with chunks; success rates and speed",
     "table6": "Table 6: the action model that starts from the world model's weights",
     "figure4": "Figure 4: the same episodes by the action model and by the action world model",
     "figure5": "Figure 5: predicted clips below the truth, as pictures and in motion",
+    "figure6": "Figure 6: success rates over the length of the chunk, under the plain mask and under ours",
     "figure7": "Figure 7: a world model or video prediction beside the action model",
     "forensics": "Forensics: what the paper's printed numbers say by themselves; episodes, averages, differences, claims",
 }
@@ -29,6 +32,7 @@ def write_page(
     folder: Path,
     params: ReportParams,
     runs: Mapping[str, Runs],
+    speeds: Speeds,
     metrics: Mapping[str, VideoMetrics | Absent],
     judged: Mapping[str, Judged],
 ) -> None:
@@ -37,7 +41,8 @@ def write_page(
     Args:
         folder: the reports.
         params: what the reports are about.
-        runs: page -> the runs of its rows, for table 3, table 6 and figure 7.
+        runs: page -> the runs of its rows, for tables 3, 5 and 6 and figures 6 and 7.
+        speeds: of the rows of table 5.
         metrics: scored clips by suite.
         judged: the paper's claims, by their keys.
     """
@@ -59,8 +64,15 @@ def write_page(
         "## Table 4: predicted clips",
         "PSNR in dB, without the given frame; SSIM, LPIPS and the distances of sets are on the page.",
         table4.headline(params, metrics),
+        "## Table 5: frames of the history",
+        "The paper has the goal suite only; its frames per second (FPS) are on another machine than our actions per "
+        "second. Comparisons of rows and milliseconds per query are on the page.",
+        table5.headline(params, runs["table5"], speeds),
         "## Table 6: pretraining as a world model",
         successes.headline(params, table6.ROWS, runs["table6"]),
+        "## Figure 6: length of the chunk",
+        "The paper has a chart without numbers.",
+        figure6.headline(params, runs["figure6"]),
         "## Figure 7: world model or video prediction",
         "The paper has a chart without numbers.",
         successes.headline(params, figure7.ROWS, runs["figure7"]),

@@ -92,10 +92,11 @@ class Absent:
 
     stage: str  # the stage of dvc.yaml that would write it, with the name of its item
     planned: bool  # whether params.yaml asks for it
+    gap: str = "missing"
 
     def __str__(self) -> str:
         """Return what stands in its cell."""
-        return f"missing: run `dvc repro {self.stage}`" if self.planned else "not run"
+        return f"{self.gap}: run `dvc repro {self.stage}`" if self.planned else "not run"
 
 
 def instruction(row: dict[str, Any]) -> str:

@@ -28,7 +28,7 @@ class Row:
     name: str  # in sentences: row 4
     label: str
     variant: str
-    paper: Mapping[str, float] = field(default_factory=dict)  # percent by suite; empty where the paper has no numbers
+    paper: Mapping[str, float] = field(default_factory=dict)  # percent by suite, as far as the paper has numbers
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,12 @@ def section(
     params: ReportParams, rows: Sequence[Row], comparisons: Sequence[Comparison], group: str, runs: Group
 ) -> list[str]:
     """Return the blocks of one group: heading, settings, rates, and row against row."""
-    about = _average(params, rows) if group == AVERAGE else _settings(params, group, rows)
+    about = _average(params, rows) if group == AVERAGE else settings(params, group, rows)
     return [
         f"## {heading(group)}",
         about,
         rates(params, rows, group, runs),
-        _policy_failures(rows, runs),
+        policy_failures(rows, runs),
         *pairs(params, rows, comparisons, group, runs),
     ]
 
@@ -89,15 +89,15 @@ def section(
 def _average(params: ReportParams, rows: Sequence[Row]) -> str:
     """Return the sentence on how the average is taken."""
     words = "All episodes together; with the same number of episodes in each suite that is the mean of their rates."
-    if any(row.paper for row in rows) and set(params.suites) != set(SUITES):
+    if _has_paper(params, rows, AVERAGE) and set(params.suites) != set(SUITES):
         words += " The paper's mean is over the same suites."
     return words
 
 
-def _settings(params: ReportParams, suite: str, rows: Sequence[Row]) -> str:
+def settings(params: ReportParams, suite: str, rows: Sequence[Row]) -> str:
     """Return the sentence on what the models of a suite have in common."""
     variants = [params.variants[row.variant] for row in rows if row.variant in params.variants]
-    chunks = sorted({variant.chunk[suite] for variant in variants if variant.chunked})
+    chunks = sorted({variant.chunk[suite] for variant in variants if variant.chunk[suite] > 1})
     histories = sorted({variant.history for variant in variants})
     words = [f"Chunks of {' or '.join(map(str, chunks))} actions."] if chunks else []
     words += [f"Frames per query: {' or '.join(map(str, histories))}."] if histories else []
@@ -109,23 +109,25 @@ def rates(params: ReportParams, rows: Sequence[Row], group: str, runs: Group) ->
     lines = []
     for row in rows:
         run = runs[row.key]
-        line = [row.key, row.label, _percent(_paper(params, row, group))]
+        paper = _paper(params, row, group)
+        line = [row.key, row.label, _percent(paper)]
         if isinstance(run, Absent):
             line += [str(run), "", "", ""]
         else:
             low, high = run.rate.interval
-            line += [str(run.rate), f"{run.rate.percent:.1f} %", f"{low:.1f} to {high:.1f} %", comparability(params)]
+            line += [str(run.rate), f"{run.rate.percent:.1f} %", f"{low:.1f} to {high:.1f} %"]
+            line.append("" if paper is None else comparability(params))
         lines.append(line)
     header = ["Row", "Model", "Paper", "Ours", "Rate", "95 % interval", "Verdict"]
     numbered = ["Row"] * all(row.key.isdigit() for row in rows)
-    shown = [column for column in range(len(header)) if any(row.paper for row in rows) or column not in (2, 6)]
+    shown = [column for column in range(len(header)) if _has_paper(params, rows, group) or column not in (2, 6)]
     lines = [[line[column] for column in shown] for line in lines]
     return table(
         [header[column] for column in shown], lines, right=[*numbered, "Paper", "Ours", "Rate", "95 % interval"]
     )
 
 
-def _policy_failures(rows: Sequence[Row], runs: Group) -> str:
+def policy_failures(rows: Sequence[Row], runs: Group) -> str:
     """Return the sentence on answers that were no actions; nothing if there were none."""
     counts = [(row.name, run.policy_failures) for row in rows if isinstance(run := runs[row.key], Episodes)]
     listed = ", ".join(f"{name}: {count}" for name, count in counts if count)
@@ -152,9 +154,7 @@ def pairs(
             lines.append([*line, "0", *[""] * 7, NOTHING_SHARED])
             continue
         counts = [result.both, result.only_first, result.only_second, result.neither]
-        p_value = f"{result.p_value:.3f}" if result.p_value >= 0.001 else "< 0.001"
-        interval = f"{100 * result.low:+.1f} to {100 * result.high:+.1f}"
-        line += [str(sum(counts)), *map(str, counts), points(100 * result.difference), interval, p_value]
+        line += [*map(str, (sum(counts), *counts)), *difference(result)]
         way, name = direction(result), by_key[comparison.first].name
         lines.append([*line, way if way == "inconclusive" else f"{name} is {way}"])
     title = "Average" if group == AVERAGE else group.capitalize()
@@ -165,6 +165,12 @@ def compare(first: Episodes, second: Episodes) -> Paired | None:
     """Compare two rows on the initial states that both have seen; None if there is none."""
     outcomes = shared_outcomes(first, second)
     return paired(*outcomes) if outcomes[0].size else None
+
+
+def difference(result: Paired) -> list[str]:
+    """Return the cells of a comparison: difference, its interval, and p."""
+    p_value = f"{result.p_value:.3f}" if result.p_value >= 0.001 else "< 0.001"
+    return [points(100 * result.difference), f"{100 * result.low:+.1f} to {100 * result.high:+.1f}", p_value]
 
 
 def direction(result: Paired) -> str:
@@ -211,12 +217,15 @@ def brief(run: Episodes | Absent) -> str:
 
 
 def _paper(params: ReportParams, row: Row, group: str) -> float | None:
-    """Return the paper's rate in percent; its average is over the suites that we have."""
-    if not row.paper:
-        return None
+    """Return the paper's rate in percent, if it has one; its average is over the suites that we have."""
     if group == AVERAGE and set(params.suites) != set(SUITES):
-        return sum(row.paper[suite] for suite in params.suites) / len(params.suites)
-    return row.paper[group]
+        values = [row.paper[suite] for suite in params.suites if suite in row.paper]
+        return sum(values) / len(values) if len(values) == len(params.suites) else None
+    return row.paper.get(group)
+
+
+def _has_paper(params: ReportParams, rows: Sequence[Row], group: str) -> bool:
+    return any(_paper(params, row, group) is not None for row in rows)
 
 
 def _percent(value: float | None) -> str:
