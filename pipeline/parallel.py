@@ -25,10 +25,12 @@ from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage import Stage
 from tqdm import tqdm
 
+from worldvla.reporting.pages import STAGES
 from worldvla.stage_process import StageProcess
 from worldvla.workers import num_cores
 
 TIMING = Path("data/timing")
+RESOLVE, REPORT = "resolve", "report"  # the stages that every page needs
 
 
 class Runner:
@@ -201,22 +203,43 @@ def clock(seconds: float) -> str:
 def plan(repo: Repo, targets: list[str]) -> dict[Stage, set[Stage]]:
     """Return the stages that ``dvc repro TARGET...`` goes through, in its order, with those that each depends on.
 
+    A target may also be a page of the report: then the report runs after the stages of that page alone, and says of the
+    others' runs that they are missing.
+
     Raises:
         ValueError: DVC knows no such target.
     """
-    stages = []
+    stages, pages = [], []
     graph = get_active_graph(repo.index.graph)
+    reports = [stage for stage in graph if stage.addressing == REPORT]
+    known_pages = STAGES if reports else {}
     for target in targets or [PROJECT_FILE]:
+        if target in known_pages:
+            pages.append(target)
+            beginnings = (RESOLVE, *known_pages[target])
+            stages += [stage for stage in graph if stage.addressing.startswith(beginnings)]
+            continue
         try:
             stages += collect_stages(repo, [target])
         except DvcException as error:
             if not targets:
                 raise
-            known = list(dict.fromkeys(stage.addressing.split("@")[0] for stage in graph))
+            known = [*dict.fromkeys(stage.addressing.split("@")[0] for stage in graph), *known_pages]
             near = difflib.get_close_matches(target, [*known, *(stage.addressing for stage in graph)], n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"known stages: {', '.join(known)}"
             raise ValueError(f"unknown target '{target}'; {hint}") from error
-    return {stage: set(graph.successors(stage)) for stage in plan_repro(graph, stages)}
+    upstream = {stage: set(graph.successors(stage)) for stage in plan_repro(graph, stages)}
+    if pages and reports[0] not in upstream:
+        upstream[reports[0]] = set(upstream)
+    return upstream
+
+
+def make_folders(report: Stage) -> None:
+    """Make the folders that a report reads and no run has written to: DVC refuses a stage whose input is absent."""
+    for dep in report.deps:
+        path = Path(dep.fs_path)
+        if not path.suffix:
+            path.mkdir(parents=True, exist_ok=True)
 
 
 def main() -> None:
@@ -225,13 +248,19 @@ def main() -> None:
     parser.add_argument(
         "-j", "--jobs", type=int, default=num_cores(), metavar="N", help="stages at a time (%(default)s)"
     )
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help="as for `dvc repro`; all stages if none")
+    parser.add_argument(
+        "targets", nargs="*", metavar="TARGET", help="as for `dvc repro`, or a page as table3; all stages if none"
+    )
     arguments = parser.parse_args()
     if arguments.jobs < 1:
         sys.exit(f"parallel: --jobs is {arguments.jobs}; expected 1 or more")
     try:
         repo = Repo()
-        runner = Runner(repo, plan(repo, arguments.targets), arguments.jobs)
+        stages = plan(repo, arguments.targets)
+        for stage in stages:
+            if stage.addressing == REPORT:
+                make_folders(stage)
+        runner = Runner(repo, stages, arguments.jobs)
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, lambda signum, _: runner.signals.append(signum))
         runner.run()

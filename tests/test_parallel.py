@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from dvc.repo import Repo
 
 from pipeline import parallel
 
@@ -297,3 +298,20 @@ def test_the_time_left_is_told_as_far_as_it_is_known(known, text, tmp_path, monk
     upstream: Any = {x: set(), y: set(), end: {x, y}, whole: set()}
     repo: Any = None
     assert parallel.Runner(repo, upstream, jobs=2).status() == text
+
+
+@pytest.mark.parametrize(
+    ("page", "has", "has_not"),
+    [
+        ("table6", {"finetune@action_from_world-goal", "rollout@action-goal"}, {"rollout@action_chunk-goal"}),
+        ("figure5", {"video_metrics@goal", "generate@world-goal"}, {"rollout@action-goal"}),
+        ("table5", {"speed@action_h4-goal", "rollout@action_h1-goal"}, {"train@world-goal", "video_metrics@goal"}),
+        ("forensics", {"report"}, {"download@goal", "rollout@action-goal"}),
+    ],
+)
+def test_a_page_needs_its_own_runs_and_the_report_alone(page, has, has_not):
+    stages = parallel.plan(Repo(str(Path(__file__).resolve().parents[1])), [page])
+    names = {stage.addressing for stage in stages}
+    assert has | {"report"} <= names
+    assert not has_not & names
+    assert list(stages)[-1].addressing == "report"
