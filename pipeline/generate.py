@@ -49,15 +49,15 @@ def main(*, params: Path, model: Path, tokenizer: Path, shards: Path, out: Path,
     accuracy = [world.accuracy(clip.codes, clip.actions) for clip in clips]
     seconds = time.monotonic() - started
     with atomic_folder(out) as folder:
-        shutil.copytree(work, folder, dirs_exist_ok=True)
+        # What a kill left half-written stays behind.
+        shutil.copytree(work, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".partial-*"))
         rows = [
             {"task": clip.task, "demo": clip.demo, "code_accuracy": share}
             for clip, share in zip(clips, accuracy, strict=True)
         ]
         write_table(folder / "clips.parquet", rows, CLIPS)
     shutil.rmtree(work)
-    num_predicted = 2 * len(clips) * (num_frames - 1)
-    write_timing(timing, seconds, frames=num_predicted, frames_per_s=round(num_predicted / seconds, 1))
+    write_timing(timing, seconds, frames=2 * len(clips) * (num_frames - 1))
     print(
         f"wrote {out}: {len(clips)} clips of {num_frames} frames, with true and with shuffled actions, in {seconds:.0f} s; "
         f"{100 * np.mean(accuracy):.1f} % of the codes right after the truth. Next: dvc repro video_metrics"

@@ -41,7 +41,11 @@ def main(
     lpips = {f"lpips_{net}": Lpips(net, Path(path)) for net, path in weights.items() if path is not None}
     started = time.monotonic()
     num_frames = max(settings.horizons)
-    predictions = read_generated(generated, num_frames)
+    predictions = read_generated(generated, settings.models, num_frames)
+    if len(predictions[0].clips) < 2:
+        raise ValueError(
+            f"{generated}: one clip, expected at least two, for intervals; raise download.demonstrations_per_task in conf/"
+        )
     clips = [videos.Clip(clip.task, clip.demo, clip.language) for clip in predictions[0].clips]
     truth = np.stack([read_episode(filtered, clip.task, clip.demo).frames[:num_frames] for clip in clips])
     sources = all_sources(predictions, truth, ImageTokenizer.load(tokenizer))
@@ -100,7 +104,8 @@ def feature_extractor(settings: VideoMetricsParams, filtered: Path, split: Path)
 def training_clips(filtered: Path, split: Path, num_frames: int) -> NDArray[np.uint8]:
     """Return the beginnings of some training episodes, evenly spaced: uint8 [n, num_frames, H, W, 3]."""
     episodes = (read_episode(filtered, *pair).frames for pair in read_split(split)["train"])
-    clips = [frames[:num_frames] for frames in episodes if len(frames) >= num_frames]
+    # Copied: a slice would keep the whole episode in memory.
+    clips = [frames[:num_frames].copy() for frames in episodes if len(frames) >= num_frames]
     if not clips:
         raise ValueError(f"{filtered}: no training episode has {num_frames} frames; lower generate.horizons in conf/")
     return np.stack(

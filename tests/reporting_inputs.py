@@ -114,7 +114,7 @@ def write_clips(
                         "psnr": psnr - horizon / 10 - loss + wobble,
                         "ssim": psnr / 40,
                         "lpips_vgg": 4 / psnr if lpips else None,
-                        "lpips_alex": None,
+                        "lpips_alex": 2 / psnr if lpips else None,
                     }
                     clips.append(
                         {

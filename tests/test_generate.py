@@ -130,7 +130,7 @@ def test_accuracy_is_one_for_what_the_model_itself_predicts(world):
     assert world.accuracy(spoilt, start.actions) == pytest.approx(1 - 1 / (5 * NUM_TOKENS))
 
 
-def run_stage(folder: Path, monkeypatch, world, horizons=(4, 6), batch=2):
+def run_stage(folder: Path, monkeypatch, world, horizons=(9, 11), batch=2):
     """Write what the stage reads, run it, and return its output."""
     for name in ("model", "tokenizer"):
         (folder / name).mkdir(exist_ok=True)
@@ -145,24 +145,28 @@ def run_stage(folder: Path, monkeypatch, world, horizons=(4, 6), batch=2):
 
 
 def test_the_stage_writes_both_predictions_of_every_clip(tmp_path, monkeypatch, world, capsys):
-    write_shards(tmp_path / "shards" / "val_ind", [*clips(3), *clips(1, num_steps=5)], 64)
+    write_shards(tmp_path / "shards" / "val_ind", [*clips(3, num_steps=12), *clips(1, num_steps=10)], 64)
     out = run_stage(tmp_path, monkeypatch, world)
-    (generated,) = read_generated(out.parent, num_frames=6)
+    (generated,) = read_generated(out.parent, ["world"], num_frames=11)
     assert generated.name == "world"
-    assert generated.true.shape == generated.shuffled.shape == (3, 6, NUM_TOKENS)
+    assert generated.true.shape == generated.shuffled.shape == (3, 11, NUM_TOKENS)
     assert np.array_equal(generated.true[:, 0], generated.shuffled[:, 0])
     assert not np.array_equal(generated.true, generated.shuffled)
     assert all(0 <= share <= 1 for share in generated.code_accuracy)
     printed = capsys.readouterr().out
-    assert "left out: 1 of 4 episodes, shorter than 6 frames" in printed
-    assert "3 clips of 6 frames, with true and with shuffled actions" in printed
+    assert "left out: 1 of 4 episodes, shorter than 11 frames" in printed
+    assert "3 clips of 11 frames, with true and with shuffled actions" in printed
     assert not list((tmp_path / "work").rglob("*.tar"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_an_interrupted_stage_goes_on_and_ends_with_the_same_bytes(tmp_path, monkeypatch, world):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     for folder in (whole, broken):
-        write_shards(folder / "shards" / "val_ind", clips(5), 64)
+        write_shards(folder / "shards" / "val_ind", clips(5, num_steps=11), 64)
     expected = run_stage(whole, monkeypatch, world)
     calls = []
 
@@ -176,10 +180,11 @@ def test_an_interrupted_stage_goes_on_and_ends_with_the_same_bytes(tmp_path, mon
     with pytest.raises(KeyboardInterrupt):
         run_stage(broken, monkeypatch, dying)
     assert not (broken / "generated" / "world").exists()
+    (left,) = (broken / "work" / "generate").iterdir()
+    (left / "true" / ".partial-1-000000.tar").write_bytes(b"what a kill leaves")
     out = run_stage(broken, monkeypatch, dying)
     assert len(calls) == 7, "five clips in batches of two, twice; three batches were done, the fourth is begun anew"
-    for path in expected.rglob("*.*"):
-        assert (out / path.relative_to(expected)).read_bytes() == path.read_bytes()
+    assert contents(out) == contents(expected)
 
 
 def test_a_model_is_not_asked_for_what_it_has_not_learnt(tmp_path):
@@ -196,26 +201,24 @@ class TestReadGenerated:
         table = [{"task": clip.task, "demo": clip.demo, "code_accuracy": 0.5} for clip in found]
         write_table(folder / name / "clips.parquet", table, CLIPS)
 
-    def test_models_come_by_name_and_are_cut_to_the_horizon(self, tmp_path):
-        self.write(tmp_path, "world")
-        self.write(tmp_path, "action_world")
-        models = read_generated(tmp_path, num_frames=5)
-        assert [model.name for model in models] == ["action_world", "world"]
+    def test_models_come_as_asked_for_and_are_cut_to_the_horizon(self, tmp_path):
+        for name in ("world", "action_world", "left_from_earlier"):
+            self.write(tmp_path, name)
+        models = read_generated(tmp_path, ["world", "action_world"], num_frames=5)
+        assert [model.name for model in models] == ["world", "action_world"]
         assert models[0].true.shape == (3, 5, NUM_TOKENS)
 
     def test_what_does_not_fit_is_named(self, tmp_path):
-        with pytest.raises(
-            ValueError, match="no predictions here, expected a folder per model; run: dvc repro generate"
-        ):
-            read_generated(tmp_path, 6)
+        with pytest.raises(ValueError, match="world: no predictions here; run: dvc repro generate"):
+            read_generated(tmp_path, ["world"], 6)
         self.write(tmp_path, "world")
         with pytest.raises(ValueError, match="demo_0 has 6 frames, expected at least 7; run: dvc repro generate"):
-            read_generated(tmp_path, 7)
+            read_generated(tmp_path, ["world"], 7)
         self.write(tmp_path, "other", number=2)
-        with pytest.raises(ValueError, match="world and other predict different clips"):
-            read_generated(tmp_path, 6)
+        with pytest.raises(ValueError, match="other and world predict different clips"):
+            read_generated(tmp_path, ["world", "other"], 6)
         self.write(tmp_path, "other", rows=1)
         with pytest.raises(
             ValueError, match=r"3 clips with true actions, 3 with shuffled ones, 1 rows in clips.parquet"
         ):
-            read_generated(tmp_path, 6)
+            read_generated(tmp_path, ["world", "other"], 6)

@@ -232,10 +232,15 @@ def test_a_model_of_two_kinds_of_samples_takes_twice_the_steps():
 
 def test_horizons_are_checked():
     values = {"i3d_weights": None, "i3d_pixels": 64, "lpips_vgg": None, "lpips_alex": None, "num_films": 1, "seed": 0}
-    with pytest.raises(ValueError, match=r"horizons is \(8, 20\); expected at least 9"):
-        VideoMetricsParams(horizons=(8, 20), **values)
-    with pytest.raises(ValueError, match=r"horizons is \[\]; expected at least one length"):
-        GenerateParams(split="val_ind", horizons=(), batch=1, reencode=False, seed=0)
+    for horizons, message in (
+        ((8, 20), r"horizons is \(8, 20\); expected at least 9"),
+        ((), r"horizons is \[\]; expected at least one length in frames, each once"),
+        ((10, 10), r"horizons is \[10, 10\]; expected at least one length in frames, each once"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            GenerateParams(split="val_ind", horizons=horizons, batch=1, reencode=False, seed=0)
+    with pytest.raises(ValueError, match="i3d_pixels is 16; expected at least 32"):
+        VideoMetricsParams(models=("world",), horizons=(10,), **{**values, "i3d_pixels": 16})
 
 
 def test_a_section_is_called_as_its_stage(tmp_path):

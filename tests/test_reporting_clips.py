@@ -38,7 +38,7 @@ def test_scores_stand_beside_the_papers(text):
     row = cells(short, "world model")
     assert row[:5] == ["world model", "250.0", "29.62", "90.73", "11.97"]
     assert re.fullmatch(r"19\.25 \(19\.\d\d to 19\.\d\d\)", row[5])
-    assert row[6:] == ["50.00 (50.00 to 50.00)", ABSENT, ABSENT]
+    assert row[6:] == ["50.00 (50.00 to 50.00)", ABSENT, ABSENT, ABSENT]
     assert cells(short, "copy of the given frame")[1:5] == [""] * 4
     assert cells(short, "tokenizer's reconstruction (ceiling)")[5].startswith("29.25 ")
     long = section(text, "Goal: 20 frames, beside the paper's 50")
@@ -66,7 +66,7 @@ def test_with_all_weights_fvd_and_lpips_stand_in_their_columns(project):
     write_clips(project / "videos" / "goal", extractor="FVD", lpips=True)
     text = page(project)
     row = cells(section(text, "Goal: 10 frames"), "world model")
-    assert row[7:] == ["20.00 (20.00 to 20.00)", "301.5"]
+    assert row[7:] == ["20.00 (20.00 to 20.00)", "10.00 (10.00 to 10.00)", "301.5"]
     assert "plumbing" not in text
     assert "not computed" not in text
     against = section(text, "Goal: action world model against world model")
@@ -78,13 +78,13 @@ def test_with_all_weights_fvd_and_lpips_stand_in_their_columns(project):
 
 def test_a_model_that_ignores_the_action_is_told_from_one_that_uses_it(text):
     block = section(text, "Goal: does the model use the action?")
-    assert cells(block, "world model", "10")[-3:] == ["+0.00", "+0.00 to +0.00", "inconclusive"]
-    assert cells(block, "action world model", "20")[-4:] == ["6", "+2.00", "+2.00 to +2.00", "uses the action"]
+    assert cells(block, "world model", "10", "PSNR, dB")[-3:] == ["+0.00", "+0.00 to +0.00", "inconclusive"]
+    assert cells(block, "action world model", "20", "PSNR, dB")[-4:] == ["6", "+2.00", "+2.00 to +2.00", "uses the action"]
 
 
 def test_models_are_compared_with_copying_and_with_each_other(text):
     copying = section(text, "Goal: does it beat copying?")
-    assert cells(copying, "action world model", "10")[-3:] == ["+3.00", "+3.00 to +3.00", "beats copying"]
+    assert cells(copying, "action world model", "10", "PSNR, dB")[-3:] == ["+3.00", "+3.00 to +3.00", "beats copying"]
     against = section(text, "Goal: action world model against world model")
     row = cells(against, "20", "PSNR, dB")
     assert row[2:5] == ["+0.32", "6", "+1.00"]
@@ -95,7 +95,7 @@ def test_models_are_compared_with_copying_and_with_each_other(text):
 def test_the_successors_way_counts_the_given_frame_and_has_the_biased_distance(text):
     row = cells(section(text, "Goal: as the successor's script does"), "world model", "10")
     assert row[2].startswith("24.25 ")
-    assert row[4:] == [ABSENT, "267.5"]
+    assert row[4:] == [ABSENT, ABSENT, "267.5"]
 
 
 def test_code_accuracy_is_that_of_the_models(text):
@@ -111,7 +111,7 @@ def test_one_clip_has_no_interval_and_no_distance(project):
     short = section(text, "Goal: 10 frames")
     assert cells(short, "world model")[5] == "19.01 (one clip: no interval)"
     assert cells(short[short.index(SUBSTITUTE) :], "world model")[1:3] == ["no distance", "no interval"]
-    assert cells(section(text, "Goal: does it beat copying?"), "world model", "10")[5] == "one clip: no interval"
+    assert cells(section(text, "Goal: does it beat copying?"), "world model", "10", "PSNR, dB")[6] == "one clip: no interval"
     assert "one clip: no interval" in (folder / "README.md").read_text()
 
 
@@ -155,7 +155,7 @@ def test_a_clip_without_a_finite_score_gives_a_cell(project):
     text = page(project)
     assert cells(section(text, "Goal: 10 frames"), "world model")[5] == "not a number in 1 of 6 scores"
     copying = section(text, "Goal: does it beat copying?")
-    assert cells(copying, "world model", "10")[5] == "not a number in 2 of 12 scores"
+    assert cells(copying, "world model", "10", "PSNR, dB")[6] == "not a number in 2 of 12 scores"
     change_clips(project, lambda row: row | {"psnr": math.nan})
     assert "not a number in 6 of 6 scores" in page(project)  # and a chart without bars
 

@@ -164,6 +164,15 @@ class TestResolve:
                 },
                 "params.yaml: 'world' is in variants and in finetune; give one of them another name",
             ),
+            ({"generate": []}, "params.yaml: generate is []; expected at least one variant, each once"),
+            (
+                {"rollout": ["action", "action"]},
+                "params.yaml: rollout is ['action', 'action']; expected at least one variant, each once",
+            ),
+            (
+                {"variants__truth": {"samples": ["world"], "mask": "causal", "chunk": 1, "history": None}},
+                "params.yaml: variants has 'truth', which table 4 calls a baseline; expected another name",
+            ),
             ({"rollout": ["acton"]}, "params.yaml: rollout has 'acton'; did you mean 'action'?"),
             (
                 {"rollout": ["world"]},
@@ -219,6 +228,11 @@ class TestResolve:
             ({"train__stepz": 1}, "conf/mini.yaml: unknown key 'train.stepz'; did you mean 'steps'?"),
             ({"train__seed": 1}, "conf/mini.yaml: 'train.seed' is set elsewhere (0); remove it here"),
             ({"train": 3}, "conf/mini.yaml: 'train' is 3; expected 'key: value' lines"),
+            (
+                {"generate__horizons": 10},
+                "conf/mini.yaml: generate.horizons is 10; expected a list, each entry a whole number",
+            ),
+            ({"generate__horizons": [5, 20]}, "conf/mini.yaml: generate.horizons is (5, 20); expected at least 9"),
             ({"trian": {}}, "conf/mini.yaml: unknown section 'trian'; did you mean 'train'?"),
             ({"filter__pixels": "big"}, "conf/mini.yaml: filter.pixels is the text 'big'; expected a whole number"),
             (

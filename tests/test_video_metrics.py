@@ -16,11 +16,12 @@ from pipeline import video_metrics
 from worldvla.data.episodes import write_episode, write_table
 from worldvla.data.generated import CLIPS as GENERATED
 from worldvla.data.raw import task_file
-from worldvla.data.shards import TokenizedEpisode, write_shards
+from worldvla.data.shards import TokenizedEpisode, read_shards, write_shards
 from worldvla.data.splits import SCHEMA
 from worldvla.metrics import videos
 from worldvla.metrics.films import chosen
 from worldvla.metrics.frames import psnr
+from worldvla.metrics.i3d.features import Extractor
 from worldvla.metrics.videos import Clip, Videos
 
 PIXELS, NUM_FRAMES = 16, 10
@@ -120,6 +121,10 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def run_stage(project: Path, out: str = "out", **changes) -> Path:
     section = {
         "horizons": [9, NUM_FRAMES],
@@ -128,7 +133,7 @@ def run_stage(project: Path, out: str = "out", **changes) -> Path:
         "lpips_vgg": None,
         "lpips_alex": None,
     }
-    section |= {"num_films": 1, "seed": 0, **changes}
+    section |= {"models": ["world", "action_world"], "num_films": 1, "seed": 0, **changes}
     (project / "resolved.yaml").write_text(yaml.safe_dump({"video_metrics": section}))
     inputs = {name: project / name for name in ("generated", "filtered", "tokenizer")}
     paths = {"params": project / "resolved.yaml", "split": project / "split.parquet", "timing": project / "timing.json"}
@@ -177,8 +182,25 @@ def test_films_are_the_frames_themselves(project):
 
 def test_the_same_input_gives_the_same_bytes(project):
     first, second = run_stage(project, "first"), run_stage(project, "second")
-    for path in first.rglob("*.*"):
-        assert (second / path.relative_to(first)).read_bytes() == path.read_bytes()
+    assert contents(first) == contents(second)
+
+
+def test_features_are_kept_over_an_interruption_and_the_bytes_are_the_same(project, monkeypatch):
+    whole = run_stage(project, "whole")
+    extract, calls = Extractor.features, []
+
+    def features(extractor, clips):
+        calls.append(clips)
+        if len(calls) == 10:
+            raise KeyboardInterrupt
+        return extract(extractor, clips)
+
+    monkeypatch.setattr(Extractor, "features", features)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(project, "broken")
+    run_stage(project, "broken")
+    assert len(calls) == 10 + 5 * 2 * 4 - 8, "five sets of four clips at two horizons; two sets were kept"
+    assert contents(project / "broken") == contents(whole)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +208,7 @@ def test_the_same_input_gives_the_same_bytes(project):
     [
         ({"i3d_weights": "absent.pt"}, "absent.pt: no such file"),
         ({"lpips_vgg": "absent.pth"}, "absent.pth: no such file; expected torchvision's vgg16"),
-        ({"horizons": [8]}, r"horizons is \(8,\); expected at least 9"),
+        ({"models": ["world", "wrld"]}, "wrld: no predictions here; run: dvc repro generate"),
         ({"horizons": [9, 11]}, "demo_4 has 10 frames, expected at least 11; run: dvc repro generate"),
     ],
 )
@@ -198,15 +220,26 @@ def test_bad_input_is_named_and_an_earlier_output_stays(project, changes, messag
     assert (before / "clips.parquet").read_bytes() == content
 
 
-def test_too_few_clips_for_a_distance_are_named(project):
-    for path in (project / "generated").glob("*/*/*.tar"):
-        path.unlink()
+def keep_clips(project: Path, number: int) -> None:
+    """Leave each prediction its first clips alone."""
     for name in ("world", "action_world"):
         for actions in ("true", "shuffled"):
-            codes, commands = np.zeros((NUM_FRAMES, 1), np.uint16), np.zeros((NUM_FRAMES, 7), np.float32)
-            clip = TokenizedEpisode("put_it", "demo_4", "put it", codes, commands)
-            write_shards(project / "generated" / name / actions, [clip], 64)
-        accuracy = [{"task": "put_it", "demo": "demo_4", "code_accuracy": 0.25}]
+            folder = project / "generated" / name / actions
+            clips = read_shards(folder)[:number]
+            for path in folder.iterdir():
+                path.unlink()
+            write_shards(folder, clips, 64)
+        accuracy = [{"task": "put_it", "demo": f"demo_{4 + place}", "code_accuracy": 0.25} for place in range(number)]
         write_table(project / "generated" / name / "clips.parquet", accuracy, GENERATED)
-    with pytest.raises(ValueError, match="1 clips have no halves with a covariance; score 4 or more"):
+
+
+def test_one_clip_is_refused_and_three_have_a_distance_without_a_floor(project):
+    keep_clips(project, 3)
+    sets = pq.read_table(run_stage(project) / "sets.parquet").to_pylist()
+    assert {row["floor"] for row in sets} == {None}
+    assert all(row["distance"] > 0 for row in sets)
+    keep_clips(project, 1)
+    with pytest.raises(
+        ValueError, match=r"generated: one clip, expected at least two, .*demonstrations_per_task in conf/"
+    ):
         run_stage(project)

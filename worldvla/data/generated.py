@@ -1,5 +1,6 @@
 """Predicted clips as the stage generate leaves them: token shards with true and with shuffled actions."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,15 +26,15 @@ class Generated:
     code_accuracy: list[float]  # share of the codes that are right when everything before them is the truth
 
 
-def read_generated(folder: Path, num_frames: int) -> list[Generated]:
-    """Return the predictions of every model of a suite, all of the same clips.
+def read_generated(folder: Path, names: Iterable[str], num_frames: int) -> list[Generated]:
+    """Return the predictions of models of a suite, all of the same clips.
+
+    What else lies in the folder, as of a model that is not asked for any more, is left alone.
 
     Raises:
-        ValueError: there is none, one is incomplete or shorter than ``num_frames``, or they are of other clips.
+        ValueError: one is missing, incomplete or shorter than ``num_frames``, or they are of different clips.
     """
-    models = [_read(path, num_frames) for path in sorted(folder.glob("[!.]*")) if path.is_dir()]
-    if not models:
-        raise ValueError(f"{folder}: no predictions here, expected a folder per model; {REMEDY}")
+    models = [_read(folder / name, num_frames) for name in names]
     for model in models:
         if [(clip.task, clip.demo) for clip in model.clips] != [(clip.task, clip.demo) for clip in models[0].clips]:
             raise ValueError(f"{folder}: {model.name} and {models[0].name} predict different clips; {REMEDY}")
@@ -41,6 +42,8 @@ def read_generated(folder: Path, num_frames: int) -> list[Generated]:
 
 
 def _read(folder: Path, num_frames: int) -> Generated:
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no predictions here; {REMEDY}")
     true, shuffled = read_shards(folder / "true"), read_shards(folder / "shuffled")
     rows = read_table(folder / "clips.parquet", CLIPS, REMEDY)
     for clip in (*true, *shuffled):

@@ -20,6 +20,7 @@ from worldvla.metrics import frechet
 from worldvla.metrics.frames import psnr, ssim
 from worldvla.metrics.i3d.features import Extractor
 
+MIN_CLIPS_FOR_FLOOR = 4  # below, halves of the truth have no covariance
 METRICS = ("psnr", "ssim", "lpips_vgg", "lpips_alex")
 _KEYS = [("source", pa.string()), ("actions", pa.string()), ("horizon", pa.int32())]
 CLIPS = pa.schema(
@@ -129,7 +130,7 @@ def score_sets(
     for horizon in horizons:
         extract = partial(_extract, extractor=extractor, horizon=horizon, work=work, done=done)
         true_features = extract("truth", truth)
-        floor = frechet.floor(true_features, seed=seed)
+        floor = frechet.floor(true_features, seed=seed) if len(truth) >= MIN_CLIPS_FOR_FLOOR else None
         for source in sources:
             features = extract(source.source, source.frames)
             low, high = frechet.bootstrap_interval(features, true_features, seed=seed)

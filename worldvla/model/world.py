@@ -12,7 +12,10 @@ from worldvla.sequences import IGNORED, Sample, world_prompt, world_sample
 
 
 class WorldModel:
-    """Greedy next frames; each is asked for with the last frame and the action alone (one round), as in training."""
+    """Greedy next frames; each is asked for in one round, with the last frame and the action alone.
+
+    That is how a model of one round was trained; of one trained with more, it is the first.
+    """
 
     def __init__(self, model: TrainedModel) -> None:
         self._model = model

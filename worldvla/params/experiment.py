@@ -74,6 +74,12 @@ class ExperimentParams:
             raise ValueError(f"suites is {list(self.suites)}; expected at least one suite, each once")
         if not self.variants:
             raise ValueError("variants is empty; expected at least one variant")
+        for stage in ("rollout", "generate"):
+            names = getattr(self, stage)
+            if not names or len(set(names)) != len(names):
+                raise ValueError(f"{stage} is {list(names)}; expected at least one variant, each once")
         for name in (*self.variants, *self.finetune):
+            if name in ("copy", "reconstruction", "truth"):
+                raise ValueError(f"variants has '{name}', which table 4 calls a baseline; expected another name")
             if not re.fullmatch("[a-z][a-z0-9_]*", name):  # it becomes part of file names
                 raise ValueError(f"variants has '{name}'; expected a name of small letters, digits and underscores")

@@ -150,10 +150,9 @@ class _Resolver:
             files[suite] = self._suite(suite)
             for name, variant in _variants(experiment).items():
                 files[f"{name}-{suite}"] = self._run(name, variant, suite)
-        files["report"] = {"report": self._report()}
         if self.faults:
             raise ValueError("\n".join(self.faults))
-        return files
+        return {**files, "report": {"report": self._report()}}
 
     def _suite(self, suite: str) -> dict[str, Any]:
         """Return the sections of the stages that run once per suite."""
@@ -172,7 +171,10 @@ class _Resolver:
             "tokenizer": self._section("tokenizer", pixels=self._shared("filter", "pixels"), seed=experiment.seed),
             "encode": self._section("encode"),
             "video_metrics": self._section(
-                "video_metrics", horizons=self._shared("generate", "horizons"), seed=experiment.seed
+                "video_metrics",
+                models=experiment.generate,
+                horizons=self._shared("generate", "horizons"),
+                seed=experiment.seed,
             ),
         }
 
@@ -237,7 +239,7 @@ class _Resolver:
             demonstrations=experiment.demonstrations,
             suites=experiment.suites,
             variants=variants,
-            horizons=tuple(self.sizes["generate"].get("horizons") or ()),
+            horizons=tuple(self.sizes["generate"]["horizons"]),
             claims=experiment.claims,
         )
 

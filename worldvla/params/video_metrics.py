@@ -4,14 +4,13 @@ from dataclasses import dataclass
 
 from worldvla.params.ranges import at_least, check
 
-# Frames below which I3D, on whose features FVD is measured, has nothing left to average.
-MIN_FRAMES = 9
-
 
 @dataclass(frozen=True)
 class VideoMetricsParams:
     """How predicted clips are scored."""
 
+    # Variants whose predictions are scored.
+    models: tuple[str, ...]
     # Lengths in frames, the given first frame included; those of the prediction.
     horizons: tuple[int, ...]
     # File with the Kinetics-400 weights of I3D; without it features are random, and the distance is not called FVD.
@@ -30,7 +29,6 @@ class VideoMetricsParams:
         """Check the ranges."""
         check(
             self,
-            horizons=at_least(MIN_FRAMES),
             i3d_pixels=at_least(32),
             num_films=at_least(0),
             seed=at_least(0),

@@ -6,6 +6,7 @@ from worldvla.params.report import ReportParams
 from worldvla.reporting import charts, successes
 from worldvla.reporting.markdown import page
 from worldvla.reporting.provenance import of_rollouts
+from worldvla.reporting.runs import TWO_KINDS
 from worldvla.reporting.successes import Comparison, Row, Runs, groups
 
 ROWS = [
@@ -38,6 +39,7 @@ def write_page(folder: Path, params: ReportParams, runs: Runs, timing: Path) -> 
         "demonstration used. All three models answer with chunks, under our mask; the first two are rows 4 and 5 of "
         "[table 3](table3.md). Video prediction sees the instruction and no action. Intervals are Wilson's at 95 %, "
         "over episodes.",
+        TWO_KINDS,
         "The paper has a chart without numbers. Its text says: the world model helps on every suite; video "
         "prediction helps on two and hurts on one.",
         "![success rates with intervals](figure7.png)" if present else "",

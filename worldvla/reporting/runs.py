@@ -15,6 +15,11 @@ from worldvla.simulation.videos import video_name
 
 SUITES = ("goal", "object", "spatial", "long")  # in the order of the paper's table 3
 
+TWO_KINDS = (
+    "A model that is trained on two kinds of samples takes twice the steps of a model of one, so that it sees each kind "
+    "about as often: where it does better, more training is part of it."
+)
+
 Start = tuple[str, int, int]  # where an episode begins: suite, task index, initial state
 
 

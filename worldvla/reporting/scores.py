@@ -28,7 +28,7 @@ PSNR = Metric("psnr", "PSNR, dB", "psnr")
 SSIM = Metric("ssim", "SSIM x100", "ssim", 100)
 LPIPS = Metric("lpips_vgg", "LPIPS x100", "lpips", 100, higher_is_better=False)  # features of VGG, as upstream's
 LPIPS_ALEX = Metric("lpips_alex", "LPIPS (AlexNet) x100", "", 100, higher_is_better=False)
-METRICS = (PSNR, SSIM, LPIPS)
+METRICS = (PSNR, SSIM, LPIPS, LPIPS_ALEX)
 
 
 def cell(scores: Scores, seed: int, factor: float = 1.0) -> str:

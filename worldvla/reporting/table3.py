@@ -7,7 +7,7 @@ from worldvla.reporting import charts, successes
 from worldvla.reporting.markdown import page, table
 from worldvla.reporting.provenance import of_rollouts
 from worldvla.reporting.published import published
-from worldvla.reporting.runs import Run
+from worldvla.reporting.runs import TWO_KINDS, Run
 from worldvla.reporting.strips import Block, draw, filmed
 from worldvla.reporting.successes import AVERAGE, Comparison, Group, Row, Runs, groups
 
@@ -48,6 +48,7 @@ def write_page(folder: Path, params: ReportParams, runs: Runs, timing: Path) -> 
         f"Rollouts on the benchmark `{params.benchmark}`, seed {params.seed}, from initial states that no "
         "demonstration used. The paper's numbers are for LIBERO and a model of 7 B; it does not state their n, which "
         "is 450 by all signs (9 tasks of 50 rollouts). Intervals are Wilson's at 95 %, over episodes.",
+        TWO_KINDS,
         "![success rates with intervals](table3.png)" if present else "",
         *[block for group, members in groups(runs).items() for block in _group(folder, params, group, members)],
         "## Where the numbers come from",

@@ -9,7 +9,7 @@ from worldvla.reporting.clips import ACTION_WORLD, COPY, FVD, RECONSTRUCTION, WO
 from worldvla.reporting.markdown import page, table
 from worldvla.reporting.provenance import of_clips
 from worldvla.reporting.published import comparability, published
-from worldvla.reporting.runs import Absent
+from worldvla.reporting.runs import TWO_KINDS, Absent
 from worldvla.reporting.scores import ABSENT, METRICS, PSNR, cell, interval, mean, number, number_interval
 
 SUBSTITUTE = (
@@ -48,7 +48,7 @@ def write_page(folder: Path, params: ReportParams, metrics: Mapping[str, VideoMe
         f"Clips of the benchmark `{params.benchmark}`, seed {params.seed}: the first frame and all actions are given, "
         "the other frames are predicted one after the other. Scores are means over the predicted frames of a clip, "
         "without the given one, then over clips; in brackets the 95 % bootstrap interval over clips. Higher is "
-        "better for PSNR and SSIM, lower for LPIPS (features of VGG) and FVD.",
+        f"better for PSNR and SSIM, lower for LPIPS (features of VGG, unless another network is named) and FVD. {TWO_KINDS}",
         "The paper's numbers are for LIBERO and a model of 7 B, with 10 and 50 frames: "
         f"{', '.join(lengths)}{', for our demonstrations are shorter' * short}. It does not say which clips it "
         f"scored, nor whether it counts the given frame. Ours and the paper's are {comparability(params)}.",
