@@ -79,7 +79,12 @@ def test_with_all_weights_fvd_and_lpips_stand_in_their_columns(project):
 def test_a_model_that_ignores_the_action_is_told_from_one_that_uses_it(text):
     block = section(text, "Goal: does the model use the action?")
     assert cells(block, "world model", "10", "PSNR, dB")[-3:] == ["+0.00", "+0.00 to +0.00", "inconclusive"]
-    assert cells(block, "action world model", "20", "PSNR, dB")[-4:] == ["6", "+2.00", "+2.00 to +2.00", "uses the action"]
+    assert cells(block, "action world model", "20", "PSNR, dB")[-4:] == [
+        "6",
+        "+2.00",
+        "+2.00 to +2.00",
+        "uses the action",
+    ]
 
 
 def test_models_are_compared_with_copying_and_with_each_other(text):
@@ -111,7 +116,10 @@ def test_one_clip_has_no_interval_and_no_distance(project):
     short = section(text, "Goal: 10 frames")
     assert cells(short, "world model")[5] == "19.01 (one clip: no interval)"
     assert cells(short[short.index(SUBSTITUTE) :], "world model")[1:3] == ["no distance", "no interval"]
-    assert cells(section(text, "Goal: does it beat copying?"), "world model", "10", "PSNR, dB")[6] == "one clip: no interval"
+    assert (
+        cells(section(text, "Goal: does it beat copying?"), "world model", "10", "PSNR, dB")[6]
+        == "one clip: no interval"
+    )
     assert "one clip: no interval" in (folder / "README.md").read_text()
 
 
