@@ -6,13 +6,10 @@ Both decode the same prompts greedily under the action mask and choose the same 
 does: one token per forward (9 K + 1 of them), growing cache, batch 1, skeleton tokens decoded like any other.
 """
 
-import statistics
-import time
-from collections.abc import Callable
-
 import torch
 from transformers import DynamicCache
 
+from benchmarks.clock import seconds
 from worldvla.layout import Kind, Layout, Segment
 from worldvla.masks import action_mask
 from worldvla.model import chameleon
@@ -22,7 +19,6 @@ from worldvla.vocabulary import compact
 SIZES = {"mini": chameleon.ModelSize(128, 3, 2, 352), "d256 L6": chameleon.ModelSize(256, 6, 4, 704)}
 PREFIX = 92  # text, two images of 36 codes, separator
 BATCH = 8
-REPEATS = 3
 
 
 @torch.inference_mode()
@@ -38,17 +34,6 @@ def decode_obviously(model: chameleon.ChameleonForConditionalGeneration, prompts
             rows = mask[None, stop - pending.shape[1] : stop, :stop]
             hidden = chameleon.hidden_states(model, pending, rows, cache=cache)
             pending = model.lm_head(hidden[:, -1:]).argmax(-1)
-
-
-def seconds(run: Callable[[], object]) -> float:
-    """Return the median wall time of a call after one to warm up."""
-    run()
-    times = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def main() -> None:

@@ -6,14 +6,11 @@ Both draw the same codes. ``obvious`` is what a call of ``generate`` does: one t
 a growing cache, scores of the whole vocabulary with all but codes struck out.
 """
 
-import statistics
-import time
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from transformers import DynamicCache
 
+from benchmarks.clock import seconds
 from worldvla.model import chameleon
 from worldvla.model.decoding import decode_image
 from worldvla.vocabulary import Vocabulary, compact
@@ -23,7 +20,6 @@ PREFIX = 65  # text, an image of 36 codes, an action, separator
 NUM_CODES = 36
 BATCH = 56
 OBVIOUS = 2  # of them, one by one
-REPEATS = 3
 
 
 @torch.inference_mode()
@@ -50,17 +46,6 @@ def decode_obviously(
             pending = torch.tensor([[token]])
         images.append(codes)
     return torch.tensor(images)
-
-
-def seconds(run: Callable[[], object]) -> float:
-    """Return the median wall time of a call after one to warm up."""
-    run()
-    times = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def main() -> None:
