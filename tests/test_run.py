@@ -168,7 +168,7 @@ def test_another_command_is_refused_with_the_usage(machine):
     assert machine.run("reprodcue") == (1, "run: unknown command 'reprodcue'")
     assert machine.run() == (
         0,
-        "  check       linter, formatter, type checker, import rules and fast tests; under a minute",
+        "  check       linter, formatter, type checker, import rules and fast tests; a minute or two",
     )
     assert machine.log() == []
 
