@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from dvc.repo import Repo
@@ -109,11 +110,11 @@ class Toy:
         return all((self.folder / "events" / f"{name}.start").exists() for name in names)
 
     def lives(self, name: str) -> bool:
+        """Return whether a stage still runs. An orphan that init has yet to bury does not."""
         try:
-            os.kill(int(self.event(f"{name}.pid")), 0)
-        except ProcessLookupError:
+            return psutil.Process(int(self.event(f"{name}.pid"))).status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
             return False
-        return True
 
 
 EACH = ["each@0", "each@1", "each@2"]
