@@ -26,10 +26,18 @@ def main(*, params: Path, filtered: Path, split: Path, tokenizer: Path, out: Pat
     settings = strict.read(EncodeParams, params)
     members = read_split(split)
     num_frames = {(row["task"], row["demo"]): row["num_steps"] for row in read_episodes_table(filtered) if row["kept"]}
+    wanted = [pair for pairs in members.values() for pair in pairs]
+    for task, demo in wanted:
+        if (task, demo) not in num_frames:
+            raise ValueError(
+                f"{split}: the episode '{task}/{demo}' is not among the kept ones of {filtered}; expected all of them "
+                "there. Run: dvc repro filter split"
+            )
     image_tokenizer = ImageTokenizer.load(tokenizer)
     inputs = [files.folder_digest(filtered), files.file_digest(split), files.folder_digest(tokenizer)]
     work = work_folder("encode", [asdict(settings), inputs])
-    with console.Progress(desc="encode", unit="frame", total=sum(num_frames.values())) as bar:
+    finished = []
+    with console.Progress(desc="encode", unit="frame", total=sum(num_frames[pair] for pair in wanted)) as bar:
 
         def tokenize(task: str, demo: str) -> TokenizedEpisode:
             episode = read_episode(filtered, task, demo)
@@ -46,8 +54,12 @@ def main(*, params: Path, filtered: Path, split: Path, tokenizer: Path, out: Pat
                     bar.update(sum(num_frames[pair] for pair in group))
                 else:
                     write_shard(path, (tokenize(*pair) for pair in group))
+                finished.append(path)
     with files.atomic_folder(out) as folder:
-        shutil.copytree(work, folder, dirs_exist_ok=True)
+        for path in finished:  # not the folder: a process that was killed leaves half a shard under another name
+            copy = folder / path.relative_to(work)
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, copy)
     shutil.rmtree(work)
     shown = ", ".join(f"{name} {len(pairs)}" for name, pairs in members.items())
     print(f"{out}: episodes: {shown}; {bar.n} frames. Next: train")

@@ -11,6 +11,12 @@ from worldvla.params.train import FinetuneParams
 def main(*, params: Path, start: Path, shards: Path, tokenizer: Path, out: Path, timing: Path) -> None:
     """Train one run from the weights in the folder ``start``."""
     settings = strict.read(FinetuneParams, params)
+    # A folder of data/models/ is called <variant>-<suite>.
+    if not start.name.startswith(f"{settings.start}-"):
+        raise ValueError(
+            f"{start}: got a folder called '{start.name}', expected a run of '{settings.start}', which {params} says to "
+            f"start from: {settings.start}-<suite>. Run: dvc repro resolve finetune"
+        )
     if not start.is_dir():
         raise ValueError(
             f"{start}: no such folder; expected the model to start from. Run: dvc repro train@{start.name}"

@@ -8,13 +8,10 @@ first, and gives it up while the stage's command runs.
 
 import argparse
 import collections
-import contextlib
 import difflib
-import json
 import signal
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 from dvc.dvcfile import PROJECT_FILE
@@ -27,9 +24,9 @@ from tqdm import tqdm
 
 from worldvla.reporting.pages import STAGES
 from worldvla.stage_process import StageProcess
+from worldvla.stage_times import StageTimes, clock
 from worldvla.workers import num_cores
 
-TIMING = Path("data/timing")
 RESOLVE, REPORT = "resolve", "report"  # the stages that every page needs
 
 
@@ -46,7 +43,12 @@ class Runner:
         self.counts = collections.Counter({"ran": 0, "were up to date": 0})
         self.signals: list[int] = []
         self.started = time.monotonic()
-        self.seconds = earlier_seconds(stage.addressing for stage in upstream)
+        self.times = StageTimes(
+            {stage.addressing: {other.addressing for other in others} for stage, others in upstream.items()},
+            [stage.addressing for stage in upstream if is_alone(stage)],
+            {stage.addressing: script(stage) for stage in upstream},
+            {stage.addressing: [Path(out.fs_path) for out in stage.outs] for stage in upstream},
+        )
         self.bar = tqdm(bar_format="{desc}", dynamic_ncols=True, leave=False, disable=not sys.stderr.isatty())
         self._waits_for_lock = False
 
@@ -100,15 +102,15 @@ class Runner:
                 self.say("parallel: waiting for another DVC process in this repository to end")
 
     def launch(self) -> None:
-        """Start what may start now. Stages that run alone come when no others can run."""
+        """Start what may start now, first what most work waits for; a stage that runs alone waits for the others to end."""
         num_threads = max(1, num_cores() // self.jobs)
-        for stage in list(self.ready):
-            if not is_alone(stage) and len(self.running) < self.jobs and not any(map(is_alone, self.running)):
-                self.ready.remove(stage)
-                self.running[stage] = StageProcess(stage.addressing, num_threads, self.say)
-        if self.ready and not self.running:
-            stage = self.ready.pop(0)
-            self.running[stage] = StageProcess(stage.addressing, None, self.say)
+        urgency = self.times.urgency()
+        for stage in sorted(self.ready, key=lambda stage: -urgency[stage.addressing]):
+            alone = is_alone(stage)
+            if len(self.running) == self.jobs or any(map(is_alone, self.running)) or (alone and self.running):
+                return
+            self.ready.remove(stage)
+            self.running[stage] = StageProcess(stage.addressing, None if alone else num_threads, self.say)
 
     def reap(self) -> None:
         """Take note of the stages that ended."""
@@ -121,7 +123,7 @@ class Runner:
                 self.done.add(stage)
                 self.counts[child.outcome] += 1
                 if child.outcome == "ran":
-                    self.seconds[child.name] = seconds
+                    self.times.seconds[child.name] = seconds
                 self.say(f"{child.name} | done in {clock(seconds)} ({self.status()})")
             elif not self.signals:
                 self.failed.append(child)
@@ -135,7 +137,11 @@ class Runner:
         num_left = len(self.upstream) - len(self.done) - len(self.running)
         text = f"{len(self.done)} of {len(self.upstream)} stages done, {len(self.running)} running, {num_left} left"
         text += f"; elapsed {clock(self.elapsed())}"
-        seconds, all_known = self.seconds_left()
+        seconds, all_known = self.times.left(
+            {stage.addressing for stage in self.done},
+            {child.name: time.monotonic() - child.started for child in self.running.values()},
+            self.jobs,
+        )
         if self.signals or self.failed:
             return f"ending: {text}"
         return f"{text}, {'about' if all_known else 'at least'} {clock(seconds)} to go" if seconds else text
@@ -143,30 +149,6 @@ class Runner:
     def elapsed(self) -> float:
         """Return for how many seconds this has run."""
         return time.monotonic() - self.started
-
-    def seconds_left(self) -> tuple[float, bool]:
-        """Return the seconds that the stages not done take if all of them run, and whether each one's is known.
-
-        They take as long as the longest chain of stages, or as all of the work spread over the jobs.
-        """
-        pending = [stage for stage in self.upstream if stage not in self.done]
-        expected = {stage: self.expected(stage.addressing) for stage in pending}
-        chains: dict[Stage, float] = {}
-        work = 0.0
-        for stage in pending:
-            ran = time.monotonic() - self.running[stage].started if stage in self.running else 0
-            seconds = max(0.0, (expected[stage] or 0) - ran)
-            chains[stage] = seconds + max((chains[other] for other in self.upstream[stage] & chains.keys()), default=0)
-            work += seconds if is_alone(stage) else seconds / self.jobs
-        return max(work, max(chains.values(), default=0)), None not in expected.values()
-
-    def expected(self, name: str) -> float | None:
-        """Return how many seconds a stage took the last time, else what its siblings took on average."""
-        if name in self.seconds:
-            return self.seconds[name]
-        group = name.split("@")[0]
-        siblings = [seconds for other, seconds in self.seconds.items() if other.split("@")[0] == group]
-        return sum(siblings) / len(siblings) if siblings else None
 
 
 def changed(stage: Stage) -> bool:
@@ -184,20 +166,9 @@ def is_alone(stage: Stage) -> bool:
     return bool((stage.meta or {}).get("alone"))
 
 
-def earlier_seconds(names: Iterable[str]) -> dict[str, float]:
-    """Return how many seconds stages took in earlier runs, where they wrote it down."""
-    seconds = {}
-    for name in names:
-        path = TIMING / f"{name.replace('@', '/')}.json"
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            seconds[name] = float(json.loads(path.read_text())["seconds"])
-    return seconds
-
-
-def clock(seconds: float) -> str:
-    """Return seconds as minutes:seconds or hours:minutes:seconds."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+def script(stage: Stage) -> str:
+    """Return what a stage runs, without its arguments: python -m pipeline.train"""
+    return " ".join(str(stage.cmd).split()[:3])
 
 
 def plan(repo: Repo, targets: list[str]) -> dict[Stage, set[Stage]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from worldvla import console
 from worldvla.data.shards import read_shards
+from worldvla.data.splits import SPLITS
 from worldvla.data.work import work_folder
 from worldvla.files import atomic_folder, folder_digest, value_digest
 from worldvla.model.batches import Windows
@@ -37,10 +38,15 @@ def train_run(
     images, texts = ImageTokenizer.load(tokenizer), TextTokenizer.load(tokenizer / "text.json")
     actions = ActionTokenizer.load(tokenizer / "actions.json")
     ids = vocabulary(settings.vocabulary, texts.size, images.num_codes)
-    samples = Windows(read_shards(shards / settings.split), ids, texts, actions, settings)
-    # A task of fewer than ten demonstrations leaves none to validate on.
+    everything = settings.episodes == "all"
+    names = [name for name in SPLITS if name == "train" or (everything and (shards / name).is_dir())]
+    parts = {name: read_shards(shards / name) for name in names}
+    samples = Windows([episode for part in parts.values() for episode in part], ids, texts, actions, settings)
+    # Training on all episodes leaves none to validate on, nor does a task of fewer than ten demonstrations.
     held_out = shards / "val_ind"
-    validation = Windows(read_shards(held_out), ids, texts, actions, settings) if held_out.is_dir() else None
+    validation = (
+        Windows(read_shards(held_out), ids, texts, actions, settings) if not everything and held_out.is_dir() else None
+    )
     digests = {
         "params": value_digest(dataclasses.asdict(settings)),
         "shards": folder_digest(shards),
@@ -56,9 +62,9 @@ def train_run(
         asked = ModelSettings(
             settings.vocabulary, settings.samples, settings.prompt, settings.mask, settings.chunk, settings.history
         )
-        write_model(
-            folder, trained, asked, tokenizer, {"run": out.name} | {f"{k} sha256": v for k, v in digests.items()}
-        )
+        trained_on = ", ".join(f"{len(part)} of {name}" for name, part in parts.items())
+        made_of = {"trained on episodes": trained_on} | {f"{name} sha256": value for name, value in digests.items()}
+        write_model(folder, trained, asked, tokenizer, {"run": out.name} | made_of)
     write_timing(timing, seconds, samples=settings.num_steps * settings.batch)
     forget(work)
     last = trained.curve[-1]

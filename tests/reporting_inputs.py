@@ -30,6 +30,8 @@ SOLVED = {
     "action_chunk_mask_k3": 6,
     "action_chunk_k10": 1,
     "action_chunk_mask_k10": 9,
+    "all_data": 9,
+    "all_data_other": 6,
 }
 TIMED = {"action_h1": 4.0, "action": 3.0, "action_chunk_mask": 21.5}  # actions per second; of the six of table 5, three
 SUBSTITUTE = "FD[i3d-random seed0 64px]"
@@ -47,19 +49,24 @@ def chunk(variant: str) -> str:
     return f"goal: {number or 5}, spatial: {number or 5}, long: {number or 10}"
 
 
-def report_params(suites: str = "[goal]", horizons: str = "[10, 20]") -> str:
+def report_params(
+    suites: str = "[goal]", horizons: str = "[10, 20]", split: str = "paper", ablation_tasks: str = "seen"
+) -> str:
     """Return the params of the report stage; row 2 of table 3 is not among the variants."""
     lines = []
     for name in (*SOLVED, "world"):
         start = "world" if name == "action_from_world" else "null"
         flags = f"rollout: {str(name != 'world').lower()}, generate: {str(name in WORLDS).lower()}"
+        images = "images: other, pixels: 32" if name == "all_data_other" else "images: main, pixels: 64"
         lines.append(
             f"    {name}: {{samples: [action], mask: causal, history: {history(name)}, chunk: {{{chunk(name)}}}, "
-            f"start: {start}, {flags}, speed: true}}"
+            f"start: {start}, {flags}, speed: true, {images}, "
+            f"episodes: {'all' if name.startswith('all_data') else 'train'}}}"
         )
     return (
         "report:\n  scale: mini\n  seed: 0\n  benchmark: mini\n  demonstrations: scripted\n"
         f"  suites: {suites}\n  horizons: {horizons}\n"
+        f"  split: {split}\n  ablation_tasks: {ablation_tasks}\n"
         "  claims: {significance: 0.05, margin_points: 3.0, margin_db: 0.1, power: 0.8}\n"
         "  variants:\n" + "\n".join(lines) + "\n"
     )
@@ -196,9 +203,30 @@ def make_project(folder: Path, suites: str = "[goal]") -> Path:
     for path in ("rollout/action-goal", "finetune/action_from_world-goal", "video_metrics/goal", "train/world-goal"):
         (folder / "timing" / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / "timing" / f"{path}.json").write_text(json.dumps(timing))
+    write_curve(folder / "models" / "action-goal", num_steps=100, validated=(50, 100))
+    write_curve(folder / "models" / "all_data-goal", num_steps=90, validated=())
+    write_tokenizer(folder / "tokenizers" / "goal-main")
     for variant, actions_per_s in TIMED.items():
         write_speed(folder / "speed" / f"{variant}-goal.json", actions_per_s)
     return folder
+
+
+def write_curve(folder: Path, num_steps: int, validated: tuple[int, ...]) -> None:
+    """Write the curve of a training whose loss is 1 over its steps; validations are half of it."""
+    steps = range(1, num_steps + 1)
+    rows = [
+        {"step": step, "loss": 1 / step, "validation_loss": 0.5 / step if step in validated else None} for step in steps
+    ]
+    folder.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows), folder / "curve.parquet")
+
+
+def write_tokenizer(folder: Path) -> None:
+    """Write what a tokenizer says of itself."""
+    folder.mkdir(parents=True)
+    summary = {"psnr": 23.14, "foreground_psnr": 22.88, "num_codes_used": 512, "num_frames": 400}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    Image.new("RGB", (8, 8)).save(folder / "reconstructions.png")
 
 
 def write_speed(path: Path, actions_per_s: float) -> None:
@@ -213,6 +241,8 @@ def write_reports(project: Path) -> Path:
     """Run the stage; return its folder."""
     report.main(
         params=project / "report.yaml",
+        models=project / "models",
+        tokenizers=project / "tokenizers",
         rollouts=project / "rollouts",
         videos=project / "videos",
         speed=project / "speed",

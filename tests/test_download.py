@@ -113,8 +113,6 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
         download(tmp_path, folder=None)
 
 
-def test_what_is_not_there_yet_says_so(tmp_path):
-    with pytest.raises(ValueError, match="demonstrations: hub is not built yet; use demonstrations: local"):
-        download(tmp_path, demonstrations="hub")
+def test_the_expert_refuses_what_it_cannot_do(tmp_path):
     with pytest.raises(ValueError, match="there is no scripted expert for the benchmark 'libero'"):
         download(tmp_path, demonstrations="scripted", benchmark="libero")

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -276,6 +277,8 @@ class Known:
 
     def __init__(self, addressing: str, alone: bool = False) -> None:
         self.addressing, self.meta = addressing, {"alone": True} if alone else None
+        self.cmd = f"python -m pipeline.{addressing.split('@')[0]}"
+        self.outs = [SimpleNamespace(fs_path=f"data/timing/{addressing.replace('@', '/')}.json")]
 
 
 @pytest.mark.parametrize(
@@ -299,6 +302,22 @@ def test_the_time_left_is_told_as_far_as_it_is_known(known, text, tmp_path, monk
     upstream: Any = {x: set(), y: set(), end: {x, y}, whole: set()}
     repo: Any = None
     assert parallel.Runner(repo, upstream, jobs=2).status() == text
+
+
+def test_what_most_work_waits_for_starts_first(tmp_path):
+    stages = {
+        "short": stage("short"),
+        "long": stage("long"),
+        "last": stage("last", deps=("long",)),
+        "whole": stage("whole", meta={"alone": True}),
+        "beside": stage("beside"),
+    }
+    toy = Toy(tmp_path, stages)
+    code, lines = toy.run("-j", "1")
+    assert code == 0, lines
+    order = sorted(stages, key=lambda name: float(toy.event(f"{name}.start")))
+    assert order[0] == "long"
+    assert order[-1] == "whole"
 
 
 @pytest.mark.parametrize(

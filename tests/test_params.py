@@ -168,7 +168,7 @@ def scale_section(section: str) -> dict[str, Any]:
 def train_params(**changes: object) -> TrainParams:
     """Return the default scale's train params with changes."""
     given = {"vocabulary": "compact", "samples": ("action",), "prompt": "release", "alpha_on": "release"}
-    given |= {"chunk": 5, "history": 2, "rounds": 1, "mask": "action", "split": "train"}
+    given |= {"chunk": 5, "history": 2, "rounds": 1, "mask": "action", "episodes": "train"}
     return TrainParams(**{**scale_section("train"), **given, "seed": 0, **changes})
 
 

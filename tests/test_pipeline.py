@@ -24,10 +24,13 @@ def stages() -> dict[str, dict]:
 
 
 STAGES = stages()
+# Stages may share a script: the kinds of model of images of the other size have their own.
+SCRIPT_OF = {name: shlex.split(stage["cmd"])[2].removeprefix("pipeline.") for name, stage in STAGES.items()}
 
 
 def test_every_script_is_a_stage():
-    assert sorted(STAGES) == SCRIPTS
+    assert sorted(set(SCRIPT_OF.values())) == SCRIPTS
+    assert all(script in STAGES for script in SCRIPT_OF.values())
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +39,10 @@ def graph() -> grimp.ImportGraph:
     return grimp.build_graph(*CODE, cache_dir=None)
 
 
-def code_of(graph: grimp.ImportGraph, stage: str) -> list[str]:
-    """Return the files of this repository that a stage imports, its own first; packages' data files by folder."""
-    script = f"pipeline.{stage}"
-    modules = {script, *graph.find_upstream_modules(script)}
+def code_of(graph: grimp.ImportGraph, script: str) -> list[str]:
+    """Return the files of this repository that a stage's script imports, its own first; packages' data files by folder."""
+    module = f"pipeline.{script}"
+    modules = {module, *graph.find_upstream_modules(module)}
     files = {file for file in map(python_file, modules) if file.name != "__init__.py"}
     data = {path for file in files for path in data_beside(file.parent)}
     return sorted(path.relative_to(REPOSITORY).as_posix() for path in files | data)
@@ -67,7 +70,7 @@ def data_beside(package: Path) -> list[Path]:
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_exactly_the_code_that_it_imports(graph, stage):
     declared = [dep for dep in STAGES[stage].get("deps", []) if dep.startswith(CODE)]
-    expected = code_of(graph, stage)
+    expected = code_of(graph, SCRIPT_OF[stage])
     paste = "\n".join(f"- {path}" for path in expected)
     missing, needless = sorted(set(expected) - set(declared)), sorted(set(declared) - set(expected))
     assert not missing and not needless, (  # noqa: PT018
@@ -95,11 +98,11 @@ def test_every_path_of_a_command_is_declared_and_every_declared_path_is_used(sta
     declared |= {out if isinstance(out, str) else next(iter(out)) for out in STAGES[stage]["outs"]}
     declared |= {next(iter(file)) for file in STAGES[stage]["params"]}
     program, flag, module, *arguments = shlex.split(STAGES[stage]["cmd"])
-    assert [program, flag, module] == ["python", "-m", f"pipeline.{stage}"]
+    assert [program, flag, module] == ["python", "-m", f"pipeline.{SCRIPT_OF[stage]}"]
     assert set(arguments[1::2]) == declared
 
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "resolve"])
 def test_a_stage_depends_on_its_own_section_of_a_resolved_file(stage):
     (sections,) = [section for file in STAGES[stage]["params"] for section in file.values()]
-    assert sections == [stage]
+    assert sections == [SCRIPT_OF[stage]]

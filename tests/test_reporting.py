@@ -1,4 +1,3 @@
-import itertools
 import json
 import re
 import shutil
@@ -101,11 +100,12 @@ def test_a_variant_that_is_not_to_be_rolled_out_is_not_missing(project):
 def test_without_any_data_there_is_still_a_report(project):
     shutil.rmtree(project / "rollouts")
     shutil.rmtree(project / "videos")
-    shutil.rmtree(project / "speed")
+    for name in ("models", "speed", "tokenizers"):
+        shutil.rmtree(project / name)
     folder = write_reports(project)
     for name in ("table3", "table4", "table5", "table6", "figure4", "figure5", "figure6", "figure7"):
         assert "No run has data yet." in (folder / f"{name}.md").read_text()
-    assert {path.suffix for path in folder.iterdir()} == {".md", ".json"}
+    assert {path.suffix for path in folder.iterdir()} == {".md", ".json", ".csv"}
 
 
 def test_runs_without_a_common_initial_state_are_not_compared(project):
@@ -157,23 +157,6 @@ def test_pages_are_linked_and_every_picture_exists(reports):
     assert set(re.findall(r"^- \[.*\]\((.*)\)", pages["README.md"], re.MULTILINE)) == set(pages) - {"README.md"}
     for name, text in pages.items():
         assert name in ("table1.md", "forensics.md") or re.match(r"# .*scale `mini`", text)
-
-
-def test_pages_are_tidy_markdown(reports):
-    for path in reports.glob("*.md"):
-        text = path.read_text()
-        lines = text.split("\n")
-        assert text.endswith("\n")
-        assert not text.endswith("\n\n")
-        assert all(line == line.rstrip() for line in lines), path
-        assert "\n\n\n" not in text
-        headings = [line for line in lines if line.startswith("#")]
-        assert len(set(headings)) == len(headings), path
-        for before, line in itertools.pairwise(lines):
-            kinds = {before.startswith("|"), line.startswith("|")}
-            assert kinds != {True, False} or "" in (before, line), (path, before, line)
-            if line.startswith("|"):
-                assert not before.startswith("|") or line.count("|") == before.count("|"), (path, before, line)
 
 
 def test_the_same_runs_give_the_same_bytes(reports, project):

@@ -15,7 +15,8 @@ from worldvla.params.resolve import SECTIONS, resolve
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXPERIMENT = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
-VARIANTS = {**EXPERIMENT["variants"], **EXPERIMENT["finetune"]}
+VARIANTS = {**EXPERIMENT["variants"], **EXPERIMENT["finetune"], **EXPERIMENT["other_pixels"]}
+SCALES = sorted(path.stem for path in (REPOSITORY / "conf").glob("*.yaml"))
 LIMIT = MAX_STEPS["mini"]["goal"]
 
 
@@ -52,11 +53,11 @@ def faults() -> list[str]:
 
 @pytest.mark.usefixtures("project")
 class TestResolve:
-    @pytest.mark.parametrize("scale", sorted(path.stem for path in (REPOSITORY / "conf").glob("*.yaml")))
+    @pytest.mark.parametrize("scale", SCALES)
     def test_every_stage_can_read_its_section(self, scale):
         edit("params.yaml", scale=scale)
         files = resolved()
-        assert set(files) == {"goal", *(f"{name}-goal" for name in VARIANTS), "report"}
+        assert set(files) == {"goal", "goal-main", "goal-other", *(f"{name}-goal" for name in VARIANTS), "report"}
         for name, text in files.items():
             path = Path(f"{name}.yaml")
             path.write_text(text)
@@ -100,6 +101,38 @@ class TestResolve:
         assert sections["action_world_chunk_mask-goal"] == {"train", "rollout", "generate"}
         assert sections["action_from_world-goal"] == {"finetune", "rollout"}
 
+    def test_a_model_of_images_of_the_other_size_differs_in_nothing_else(self):
+        files = {name: yaml.safe_load(text) for name, text in resolved().items()}
+        main, other = files["all_data-goal"], files["all_data_other-goal"]
+        assert main["train"] == other["train"]
+        assert [run["rollout"].pop("pixels") for run in (main, other)] == [
+            files[f"goal-{images}"]["filter"].pop("pixels") for images in ("main", "other")
+        ]
+        assert main == other
+        assert files["goal-main"]["filter"] == files["goal-other"]["filter"]
+
+    @pytest.mark.parametrize(
+        ("change", "kinds"),
+        [
+            ({"params.yaml": {"rounds": 2}}, {"world"}),
+            ({"params.yaml": {"alpha_on": "paper"}}, {"world", "video"}),
+            ({"conf/mini.yaml": {"train__alpha": 0.5}}, {"world", "video"}),
+            ({"conf/mini.yaml": {"train__future": 2}}, {"video"}),
+        ],
+    )
+    def test_what_concerns_some_kinds_of_samples_reaches_the_runs_that_have_them(self, change, kinds):
+        before = resolved()
+        for path, values in change.items():
+            edit(path, **values)
+        after = resolved()
+        assert {name for name in after if after[name] != before[name]} == {
+            f"{name}-goal" for name, one in VARIANTS.items() if kinds & set(one["samples"])
+        }
+
+    def test_without_images_of_the_other_size_nothing_is_made_of_them(self):
+        edit("params.yaml", images=["main"], other_pixels={})
+        assert not {"goal-other", "all_data_other-goal"} & set(resolved())
+
     def test_a_finetuned_run_is_sized_as_one_from_scratch(self):
         files = {name: yaml.safe_load(text) for name, text in resolved().items()}
         finetuned = files["action_from_world-goal"]["finetune"]
@@ -122,9 +155,8 @@ class TestResolve:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"scale": "paper"}, "params.yaml: scale is 'paper'; the files of conf/ give: mini, smoke"),
+            ({"scale": "papre"}, f"params.yaml: scale is 'papre'; the files of conf/ give: {', '.join(SCALES)}"),
             ({"suites": ["gaol"]}, "params.yaml: suites[0] is 'gaol'; did you mean 'goal'?"),
-            ({"suites": ["long"]}, "params.yaml: suite 'long' is not in the benchmark 'mini'; it has: goal"),
             ({"suites": []}, "params.yaml: suites is []; expected at least one suite, each once"),
             (
                 {"suites": ["goal", "goal"]},
@@ -158,8 +190,48 @@ class TestResolve:
                 "params.yaml: finetune_from is 'wrld', which no variant is called; did you mean 'world'?",
             ),
             (
+                {"finetune_from": "action"},
+                "params.yaml: finetune_from is 'action', whose samples are action; expected world among them (table 6)",
+            ),
+            (
+                {"images": ["main"]},
+                "params.yaml: other_pixels has 'all_data_other' but images is ['main']; add other to images, or make "
+                "other_pixels {}",
+            ),
+            ({"images": ["other"]}, "params.yaml: images is ['other']; expected [main] or [main, other]"),
+            (
+                {"other_pixels__all_data_other__samples": ["world"]},
+                "params.yaml: other_pixels has 'all_data_other', whose samples are world; expected action among them",
+            ),
+            (
+                {"rollout": ["action", "all_data_other"]},
+                "params.yaml: rollout has 'all_data_other'; did you mean 'all_data'?",
+            ),
+            (
+                {"history": LIMIT + 1},
+                f"params.yaml: history is {LIMIT + 1}; expected at most {LIMIT}, the longest episode of the suite 'goal'",
+            ),
+            (
+                {"variants__action_h4__history": LIMIT + 1},
+                f"params.yaml: the history of 'action_h4' is {LIMIT + 1}; expected at most {LIMIT}, the longest episode "
+                "of the suite 'goal'",
+            ),
+            (
+                {"rounds": LIMIT + 1},
+                f"params.yaml: rounds is {LIMIT + 1}; expected at most {LIMIT}, the longest episode of the suite 'goal'",
+            ),
+            ({"ablation_tasks": "sen"}, "params.yaml: ablation_tasks is 'sen'; did you mean 'seen'?"),
+            (
                 {
-                    "finetune": {"world": {"samples": ["world"], "mask": "causal", "chunk": 1, "history": None}},
+                    "finetune": {
+                        "world": {
+                            "samples": ["world"],
+                            "mask": "causal",
+                            "chunk": 1,
+                            "history": None,
+                            "episodes": "train",
+                        }
+                    },
                     "rollout": ["action"],
                 },
                 "params.yaml: 'world' is in variants and in finetune; give one of them another name",
@@ -170,7 +242,15 @@ class TestResolve:
                 "params.yaml: rollout is ['action', 'action']; expected at least one variant, each once",
             ),
             (
-                {"variants__truth": {"samples": ["world"], "mask": "causal", "chunk": 1, "history": None}},
+                {
+                    "variants__truth": {
+                        "samples": ["world"],
+                        "mask": "causal",
+                        "chunk": 1,
+                        "history": None,
+                        "episodes": "train",
+                    }
+                },
                 "params.yaml: variants has 'truth', which table 4 calls a baseline; expected another name",
             ),
             ({"rollout": ["acton"]}, "params.yaml: rollout has 'acton'; did you mean 'action'?"),
@@ -181,6 +261,11 @@ class TestResolve:
             (
                 {"generate": ["action"]},
                 "params.yaml: generate has 'action', whose samples are action; expected world among them",
+            ),
+            (
+                {"generate": ["world", "all_data"]},
+                "params.yaml: generate has 'all_data', which is trained on all episodes, the clips to predict among them; "
+                "expected episodes: train",
             ),
             (
                 {"variants__action__mask": "cuasal"},
@@ -200,7 +285,17 @@ class TestResolve:
             ({"claims__powr": 0.8}, "params.yaml: unknown key 'claims.powr'; did you mean 'power'?"),
             ({"variants": {}}, "params.yaml: variants is empty; expected at least one variant"),
             (
-                {"variants": {"a-b": {"samples": ["action"], "mask": "causal", "chunk": 1, "history": None}}},
+                {
+                    "variants": {
+                        "a-b": {
+                            "samples": ["action"],
+                            "mask": "causal",
+                            "chunk": 1,
+                            "history": None,
+                            "episodes": "train",
+                        }
+                    }
+                },
                 "params.yaml: variants has 'a-b'; expected a name of small letters, digits and underscores",
             ),
             (
@@ -234,7 +329,9 @@ class TestResolve:
             ),
             ({"generate__horizons": [5, 20]}, "conf/mini.yaml: generate.horizons is (5, 20); expected at least 9"),
             ({"trian": {}}, "conf/mini.yaml: unknown section 'trian'; did you mean 'train'?"),
-            ({"filter__pixels": "big"}, "conf/mini.yaml: filter.pixels is the text 'big'; expected a whole number"),
+            ({"pixels__main": "big"}, "conf/mini.yaml: pixels.main is the text 'big'; expected a whole number"),
+            ({"pixels__main": 100}, "conf/mini.yaml: pixels.main is 100; expected a positive multiple of 16"),
+            ({"pixels__other": 96}, "conf/mini.yaml: pixels.other is 96; expected another size than main"),
             (
                 {"rollout__init_states_per_task": 51},
                 "conf/mini.yaml: rollout.init_states_per_task is 51; expected 1 to 50",
@@ -247,14 +344,14 @@ class TestResolve:
 
     def test_a_missing_size_is_reported_once(self):
         content = strict.read_yaml(Path("conf/mini.yaml"))
-        del content["filter"]
+        del content["pixels"]["main"]
         Path("conf/mini.yaml").write_text(yaml.safe_dump(content))
-        assert faults() == ["conf/mini.yaml: the key 'filter.pixels' is missing; expected a whole number"]
+        assert faults() == ["conf/mini.yaml: the key 'pixels.main' is missing; expected a whole number"]
 
     def test_all_faults_are_reported(self):
         edit("conf/mini.yaml", train__batch=0, rollout__environments=0)
         assert len(faults()) == 2
-        edit("params.yaml", scale="paper", chunk=LIMIT + 1)
+        edit("params.yaml", scale="papre", chunk=LIMIT + 1)
         assert len(faults()) == 2
 
     def test_the_stage_ends_in_one_sentence_and_leaves_earlier_files_alone(self, project):

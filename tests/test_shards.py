@@ -173,13 +173,13 @@ class MeanColours:
         return frames.reshape(len(frames), 16 * 16, 3).mean((1, 2)).astype(np.uint16)[:, None]
 
 
-def test_an_interrupted_encoding_continues_to_the_same_bytes(tmp_path, monkeypatch):
-    """Ten episodes of ten frames, two per shard, four frames per call."""
+def encoding_inputs(tmp_path, monkeypatch, kept=10):
+    """Write a suite of ten episodes, of which some were kept, and return the flags of the stage encode but out."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(encode.ImageTokenizer, "load", lambda folder: MeanColours())
     rows = [
-        {"suite": "goal", "task": "push", "task_index": 0, "language": "push it", "demo": f"demo_{i}", "kept": True}
-        | {"reason": "kept", "num_raw_steps": 10, "num_noops": 0, "num_steps": 10}
+        {"suite": "goal", "task": "push", "task_index": 0, "language": "push it", "demo": f"demo_{i}", "kept": i < kept}
+        | {"reason": "kept" if i < kept else "failed", "num_raw_steps": 10, "num_noops": 0, "num_steps": 10}
         for i in range(10)
     ]
     write_table(tmp_path / "filtered/episodes.parquet", rows, EPISODES)
@@ -193,18 +193,34 @@ def test_an_interrupted_encoding_continues_to_the_same_bytes(tmp_path, monkeypat
     (tmp_path / "params.yaml").write_text("encode: {episodes_per_shard: 2, batch: 4}")
     (tmp_path / "tokenizer").mkdir()
     paths = {"params": "params.yaml", "filtered": "filtered", "split": "goal.parquet", "tokenizer": "tokenizer"}
+    return {name: tmp_path / path for name, path in paths.items()}
+
+
+def test_an_interrupted_encoding_continues_to_the_same_bytes(tmp_path, monkeypatch):
+    """Ten episodes of ten frames, two per shard, four frames per call."""
+    paths = encoding_inputs(tmp_path, monkeypatch)
 
     def run(out, stop_at):
         MeanColours.num_calls, MeanColours.stop_at = 0, stop_at
-        encode.main(**{name: tmp_path / path for name, path in paths.items()}, out=tmp_path / out)
+        encode.main(**paths, out=tmp_path / out)
         return MeanColours.num_calls
 
     assert run("whole", stop_at=None) == 30
     with pytest.raises(KeyboardInterrupt):
         run("shards", stop_at=14)
     assert not (tmp_path / "shards").exists()
+    (work,) = (tmp_path / "work/encode").iterdir()
+    (work / "train/.partial-7-000002.tar").write_bytes(b"of a process that was killed")
     assert run("shards", stop_at=None) == 18  # two shards of six calls were done
     assert [episode.demo for episode in read_shards(tmp_path / "shards/train")] == [f"demo_{i}" for i in range(9)]
     assert read_shards(tmp_path / "shards/val_ind")[0].codes.shape == (10, 1)
     assert folder_digest(tmp_path / "shards") == folder_digest(tmp_path / "whole")
     assert not list((tmp_path / "work/encode").iterdir())
+
+
+def test_an_episode_of_the_split_that_was_not_kept_is_named_before_work_begins(tmp_path, monkeypatch):
+    paths = encoding_inputs(tmp_path, monkeypatch, kept=8)
+    message = r"goal.parquet: the episode 'push/demo_8' is not among the kept ones of .*filtered; .* Run: dvc repro"
+    with pytest.raises(ValueError, match=message):
+        encode.main(**paths, out=tmp_path / "shards")
+    assert not (tmp_path / "work").exists()

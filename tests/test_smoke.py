@@ -16,7 +16,8 @@ import yaml
 REPOSITORY = Path(__file__).resolve().parents[1]
 PARAMS = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
 SUITE = "goal"
-ROLLED_OUT = [f"{variant}-{SUITE}" for variant in PARAMS["rollout"]]
+OTHER = list(PARAMS["other_pixels"])
+ROLLED_OUT = [f"{variant}-{SUITE}" for variant in (*PARAMS["rollout"], *OTHER)]
 # Variants whose chunk is that of the experiment.
 CHUNKED = [name for name, variant in PARAMS["variants"].items() if variant["chunk"] is None]
 
@@ -92,7 +93,10 @@ def project(tmp_path_factory):
 
 def test_every_output_is_there(project):
     digests = project.digests()
-    assert {"data/raw/goal", "data/filtered/goal", "data/splits/goal.parquet", "data/shards/goal"} <= set(digests)
+    assert {"data/raw/goal", "data/filtered/goal-main", "data/splits/goal.parquet"} <= set(digests)
+    assert {f"data/{kind}/goal-{images}" for kind in ("tokenizer", "shards") for images in PARAMS["images"]} <= set(
+        digests
+    )
     data = project.folder / "data"
     for run in ROLLED_OUT:
         assert (data / "models" / run / "model.safetensors").is_file()
@@ -112,7 +116,9 @@ def test_every_page_of_the_report_is_there_and_has_no_gap_but_absent_weights(pro
         "README",
         "claims",
         "forensics",
+        "training",
         "table1",
+        "table2",
         "table3",
         "table4",
         "table5",
@@ -152,7 +158,10 @@ def test_a_second_run_does_nothing(project):
 def test_forced_again_every_stage_writes_the_same_bytes(project):
     before = project.digests()
     run = f"action_world_chunk_mask-{SUITE}"
-    stages = [f"{stage}@{SUITE}" for stage in ("download", "filter", "tokenizer", "encode", "video_metrics")]
+    stages = [f"{stage}@{SUITE}" for stage in ("download", "video_metrics")]
+    stages += [
+        f"{stage}@{SUITE}-{images}" for stage in ("filter", "tokenizer", "encode") for images in PARAMS["images"]
+    ]
     stages += [f"train@{run}", f"rollout@{run}", f"generate@{run}", f"finetune@action_from_world-{SUITE}"]
     project.dvc("repro", "--force", "--single-item", *stages)
     assert project.digests() == before
@@ -164,16 +173,20 @@ def test_another_chunk_runs_the_chunked_runs_only_and_the_report_follows(project
     before = project.digests()
     printed = project.dvc("exp", "run", "-S", "chunk=10")
     stages = [("train", CHUNKED), *((stage, set(CHUNKED) & set(PARAMS[stage])) for stage in ("rollout", "speed"))]
+    stages += [(f"{stage}_other_pixels", OTHER) for stage in ("train", "rollout")]
     chunked = {f"{stage}@{variant}-{SUITE}" for stage, variants in stages for variant in variants}
     clips = f"generate@action_world_chunk_mask-{SUITE}"
     # Clips are scored anew if they changed, and after a few steps of training a model draws the same whatever its chunk.
     assert stages_run(printed) - {f"video_metrics@{SUITE}"} == {"resolve", "report", *chunked, clips}
     after = project.digests()
     changed = {path for path in after if after[path] != before[path]}
-    assert changed >= {f"data/models/{variant}-{SUITE}" for variant in CHUNKED} | {"data/resolved", "reports"}
+    assert changed >= {f"data/models/{variant}-{SUITE}" for variant in (*CHUNKED, *OTHER)} | {
+        "data/resolved",
+        "reports",
+    }
     assert not changed & {
         "data/models/action-goal",
         "data/rollouts/action-goal",
-        "data/shards/goal",
+        "data/shards/goal-main",
         "data/models/world-goal",
     }

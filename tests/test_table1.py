@@ -1,4 +1,3 @@
-import itertools
 from pathlib import Path
 
 import pytest
@@ -46,14 +45,16 @@ def test_variants_are_linked_to_their_pages(text):
     assert "Only together with another kind: video prediction model." in variants
     assert cells(variants, "Video prediction model")[1:] == ["video", "[`action_video_chunk_mask`](figure7.md)"]
     assert cells(variants, "Action world model")[2] == (
-        "[`action_world`](table3.md), [`action_world_chunk_mask`](table3.md)"
+        "[`action_world`](table3.md), [`action_world_chunk_mask`](table3.md), [`all_data`](table2.md), "
+        "[`all_data_other`](table2.md)"
     )
     assert "[`world`](table4.md)" in cells(variants, "World model")[2]
 
 
 def test_the_variants_are_those_of_the_params():
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    trained = {name: variant["samples"] for name, variant in (params["variants"] | params["finetune"]).items()}
+    variants = params["variants"] | params["finetune"] | params["other_pixels"]
+    trained = {name: variant["samples"] for name, variant in variants.items()}
     ours = yaml.safe_load(KINDS.read_text())["variants"]
     assert {name: variant["samples"] for name, variant in ours.items()} == trained
 
@@ -67,13 +68,3 @@ def test_a_product_without_video_samples_predicts_no_video_without_actions(tmp_p
     assert cells(text, "This product")[1] == "action model, world model, action world model"
     assert cells(section(text, "The variants"), "Video prediction model")[2] == "none"
     assert "Only together" not in text
-
-
-def test_page_is_tidy_markdown(text):
-    lines = text.split("\n")
-    assert all(line == line.rstrip() for line in lines)
-    assert "\n\n\n" not in text
-    assert text.endswith("|\n")
-    for before, line in itertools.pairwise(lines):
-        if line.startswith("|"):
-            assert before == "" or before.count("|") == line.count("|")

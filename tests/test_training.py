@@ -11,11 +11,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import torch
 import yaml
 
 from pipeline import finetune
-from worldvla.data.shards import TokenizedEpisode
+from pipeline import train as train_stage
+from worldvla.data.shards import TokenizedEpisode, write_shards
 from worldvla.model.batches import Windows
 from worldvla.model.policy import ChameleonPolicy
 from worldvla.model.saving import CURVE, shares, write_model
@@ -36,7 +39,7 @@ PARAMS = TrainParams(
     rounds=1,
     future=None,
     mask="action",
-    split="train",
+    episodes="train",
     hidden_size=32,
     num_layers=1,
     num_heads=2,
@@ -62,8 +65,12 @@ IDS = compact(TEXTS.size, NUM_CODES)
 
 
 def windows(seed: int, params: TrainParams = PARAMS, steps: int = 12) -> Windows:
+    return Windows(random_episodes(seed, 4, steps), IDS, TEXTS, ACTIONS, params)
+
+
+def random_episodes(seed: int, count: int, steps: int = 12) -> list[TokenizedEpisode]:
     random = np.random.default_rng(seed)
-    episodes = [
+    return [
         TokenizedEpisode(
             "push",
             f"demo_{number}",
@@ -71,9 +78,8 @@ def windows(seed: int, params: TrainParams = PARAMS, steps: int = 12) -> Windows
             random.integers(0, NUM_CODES, (steps, 4)).astype(np.uint16),
             random.uniform(-1, 1, (steps, 7)).astype(np.float32),
         )
-        for number in range(4)
+        for number in range(count)
     ]
-    return Windows(episodes, IDS, TEXTS, ACTIONS, params)
 
 
 def run_training(work: Path, params: TrainParams = PARAMS, start: Path | None = None):
@@ -149,7 +155,8 @@ def test_learning_rate_warms_up_stays_and_decays_to_nothing():
 
 def test_a_chunk_longer_than_every_episode_is_named():
     with pytest.raises(
-        ValueError, match=r"no action sample of chunk 13, .* fits into the longest of 4 episodes, which has 12"
+        ValueError,
+        match=r"no action sample of chunk 13 fits into the longest of 4 episodes, which has 12 steps; lower it",
     ):
         windows(0, replace(PARAMS, chunk=13))
 
@@ -189,3 +196,81 @@ def test_the_stage_names_the_run_to_train_first(tmp_path):
     rest = {name: tmp_path for name in ("shards", "tokenizer", "out", "timing")}
     with pytest.raises(ValueError, match=r"world-goal: no such folder; .* Run: dvc repro train@world-goal"):
         finetune.main(params=resolved, start=tmp_path / "world-goal", **rest)
+    with pytest.raises(
+        ValueError, match=r"goal: .* expected a run of 'world', .*: world-<suite>. Run: dvc repro resolve"
+    ):
+        finetune.main(params=resolved, start=tmp_path / "world_small-goal", **rest)
+
+
+ACTIONS_ALONE = replace(PARAMS, samples=("action",), rounds=None, alpha=None, alpha_on=None)
+
+
+def test_an_action_model_needs_nothing_that_images_need(tmp_path):
+    """The weights are those of a run that names what images would weigh."""
+    brief = {"steps": 3, "warmup_steps": 0}
+    plain = run_training(tmp_path / "plain", replace(ACTIONS_ALONE, **brief))
+    named = replace(ACTIONS_ALONE, alpha=0.04, alpha_on="paper", rounds=1, **brief)
+    for name, value in run_training(tmp_path / "named", named).model.state_dict().items():
+        assert torch.equal(value, plain.model.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"alpha": None}, "alpha is null; .* as the run has world samples; set train.alpha in conf/"),
+        ({"alpha_on": None}, "alpha_on is null; .* as the run has world samples; set alpha_on in params.yaml"),
+        ({"rounds": None}, "rounds is null; .* as the run has world samples; set rounds in params.yaml"),
+    ],
+)
+def test_a_model_of_images_needs_to_know_what_they_weigh(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        run_training(tmp_path, replace(PARAMS, **changes))
+
+
+def test_the_validation_loss_is_the_loss_that_is_trained_on_every_kind_at_once(tmp_path):
+    last = run_training(tmp_path, replace(PARAMS, steps=5, learning_rate=0.01)).curve[-1]
+    action, code, structure = (last[f"validation_{name}"] for name in ("action", "code", "structure"))
+    # As many samples of both kinds: 2 actions of 9 tokens and a separator; 4 codes and 3 other tokens of an image.
+    mixed = (19 * action + 0.04 * 4 * code + 3 * structure) / (19 + 0.04 * 4 + 3)
+    apart = (action + (0.04 * 4 * code + 3 * structure) / (0.04 * 4 + 3)) / 2
+    assert abs(mixed - apart) > 0.1
+    assert last["validation_loss"] == pytest.approx(mixed, rel=1e-4)
+
+
+def test_a_loss_without_weight_has_no_parts_and_says_so(tmp_path):
+    params = replace(PARAMS, samples=("world",), alpha=0.0, alpha_on="paper", steps=2, warmup_steps=0)
+    trained = run_training(tmp_path, params)
+    assert [row["code_share"] for row in trained.curve] == [0, 0]
+    assert trained.curve[-1]["cross_entropy"] == 0
+    assert shares(trained.curve) == "none, as every answer weighs 0"
+
+
+@pytest.mark.parametrize(
+    ("episodes", "pool", "card"),
+    [("train", 4, "4 of train"), ("all", 4 + 1 + 2, "4 of train, 1 of val_ind, 2 of val_ood")],
+)
+def test_a_run_trains_on_the_episodes_that_its_variant_names(tmp_path, monkeypatch, capsys, episodes, pool, card):
+    monkeypatch.chdir(tmp_path)
+    for seed, (name, count) in enumerate({"train": 4, "val_ind": 1, "val_ood": 2}.items()):
+        write_shards(tmp_path / "shards" / name, random_episodes(seed, count), per_shard=2)
+    (tmp_path / "tokenizer").mkdir()
+    TEXTS.save(tmp_path / "tokenizer" / "text.json")
+    ACTIONS.save(tmp_path / "tokenizer" / "actions.json")
+    images = SimpleNamespace(num_codes=NUM_CODES, codebook=np.ones((NUM_CODES, 8), np.float32))
+    monkeypatch.setattr(train_stage, "ImageTokenizer", SimpleNamespace(load=lambda _: images))
+    pools = []
+    monkeypatch.setattr(train_stage, "train", lambda *args: pools.append(args[3]) or train(*args))
+    section = asdict(replace(ACTIONS_ALONE, episodes=episodes, steps=2, warmup_steps=0)) | {"samples": ["action"]}
+    (tmp_path / "resolved.yaml").write_text(yaml.safe_dump({"train": section}))
+    flags = {name: tmp_path / name for name in ("shards", "tokenizer", "out")}
+    train_stage.main(params=tmp_path / "resolved.yaml", timing=tmp_path / "timing.json", **flags)
+
+    assert len(pools[0]) == pool * (12 - 1)
+    validated = pq.read_table(tmp_path / "out/curve.parquet")["validation_loss"].to_pylist()
+    assert validated[0] is None
+    assert (validated[1] is None) == (episodes == "all")
+    assert ("validation loss not measured" in capsys.readouterr().out) == (episodes == "all")
+    written = (tmp_path / "out/README.md").read_text()
+    assert f"| trained on episodes | {card} |" in written
+    assert ("| validation loss | not measured |" in written) == (episodes == "all")
+    assert (tmp_path / "out/curve.png").is_file()

@@ -23,8 +23,8 @@ def action_mask(layout: Layout) -> Tensor:
     """Return the causal mask in which an answered action (BOA to EOA) cannot see any earlier action.
 
     Source: mode "3" of the released ``generate_att_mask_3``, whose trigger is "after the last image"; being answered
-    is the same set of actions in both kinds of sample, so a world sample, whose action is given, stays causal. The
-    separator at the end is no action and sees everything.
+    is the same set of actions in action and world samples. A world sample, whose actions are given, and a video sample,
+    which has none, stay causal. The separator at the end is no action and sees everything.
     """
     mask = causal_mask(layout)
     for key, query in itertools.combinations(layout.actions, 2):

@@ -28,16 +28,22 @@ def split_episodes(episodes: Iterable[tuple[str, str]], protocol: Protocol) -> d
     demos_by_task: dict[str, list[str]] = defaultdict(list)
     for task, demo in episodes:
         demos_by_task[task].append(demo)
-    tasks = sorted(demos_by_task)
-    num_tasks_in = len(tasks) if protocol == "paper" else min(_nine_tenths(len(tasks)), max(len(tasks) - 1, 1))
+    held_out = held_out_tasks(demos_by_task, protocol)
     split = {}
-    for index, task in enumerate(tasks):
+    for task in sorted(demos_by_task):
         demos = sorted(demos_by_task[task])  # "demo_10" sorts like "trj_10"
         num_train = _nine_tenths(len(demos))
         for position, demo in enumerate(demos):
             inside = "train" if position < num_train else "val_ind"
-            split[task, demo] = inside if index < num_tasks_in else "val_ood"
+            split[task, demo] = "val_ood" if task in held_out else inside
     return split
+
+
+def held_out_tasks(tasks: Iterable[str], protocol: Protocol) -> list[str]:
+    """Return those of a suite's tasks that nothing is trained on under a protocol, in alphabetical order."""
+    names = sorted(set(tasks))
+    num_in = len(names) if protocol == "paper" else min(_nine_tenths(len(names)), max(len(names) - 1, 1))
+    return names[num_in:]
 
 
 def _nine_tenths(number: int) -> int:

@@ -1,9 +1,14 @@
 """Where an interrupted stage leaves what it has finished."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import worldvla
-from worldvla.files import file_digest, value_digest
+from worldvla.files import atomic_file, file_digest, value_digest
+
+CODE = ("worldvla", "pipeline")
 
 
 def work_folder(stage: str, inputs: object) -> Path:
@@ -16,6 +21,25 @@ def work_folder(stage: str, inputs: object) -> Path:
         stage: the stage's name.
         inputs: JSON-serialisable; params and digests of the data read.
     """
-    package = Path(worldvla.__file__).parent
-    code = [[path.relative_to(package).as_posix(), file_digest(path)] for path in sorted(package.rglob("*.py"))]
+    # The stages are read from beside this package, which may not import them.
+    root = Path(worldvla.__file__).parent.parent
+    files = sorted(path for package in CODE for path in (root / package).rglob("*.py"))
+    code = [[path.relative_to(root).as_posix(), file_digest(path)] for path in files]
     return Path("work") / stage / value_digest([inputs, code])[:16]
+
+
+@contextlib.contextmanager
+def checkpoint_file(final: Path) -> Iterator[BinaryIO]:
+    """Yield a stream for one ``torch.save``; the file appears whole or not at all.
+
+    Raises:
+        OSError: it cannot be written, e.g. to a full disk.
+    """
+    with atomic_file(final) as scratch, scratch.open("wb") as stream:
+        try:
+            yield stream
+        except RuntimeError as error:
+            # torch then fails at the end of its archive too, and shows that instead of what went wrong first.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise

@@ -22,7 +22,8 @@ def wilson(successes: int, episodes: int) -> tuple[float, float]:
         raise ValueError(f"a success rate needs 0 <= successes <= episodes and an episode; got {successes}/{episodes}")
     centre = (successes + Z**2 / 2) / (episodes + Z**2)
     half = Z / (episodes + Z**2) * sqrt(successes * (episodes - successes) / episodes + Z**2 / 4)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # At its ends the interval touches the rate, where rounding would leave a gap.
+    return (max(0.0, centre - half) if successes else 0.0), (min(1.0, centre + half) if successes < episodes else 1.0)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class Windows:
     its two kinds uniformly, each once per epoch.
 
     Raises:
-        ValueError: no episode is long enough for a sample of some kind.
+        ValueError: no episode is long enough for a sample of some kind, or a world sample has no number of rounds.
     """
 
     def __init__(
@@ -75,10 +75,14 @@ class Windows:
             ]
             if not windows:
                 longest = max((len(bins) for bins in self._bins), default=0)
+                size = {
+                    "action": f"chunk {params.chunk}",
+                    "world": f"{params.rounds} rounds",
+                    "video": f"{params.num_future} future frames",
+                }[kind]
                 raise ValueError(
-                    f"train: no {kind} sample of chunk {params.chunk}, {params.rounds} rounds or {params.num_future} future "
-                    f"frames fits into the longest of {len(episodes)} episodes, which has {longest} steps; lower them in "
-                    "params.yaml and conf/"
+                    f"train: no {kind} sample of {size} fits into the longest of {len(episodes)} episodes, which has "
+                    f"{longest} steps; lower it in params.yaml or conf/"
                 )
             self._windows += windows
 
@@ -96,6 +100,10 @@ class Windows:
             yield partial(action_sample, self._ids, text, codes[_slice(images)], bins[_slice(answered)])
 
     def _world(self, number: int, text: list[int], params: TrainParams) -> Iterator[Callable[[], Sample]]:
+        if params.rounds is None:
+            raise ValueError(
+                "train: rounds is null; expected a number, as the run has world samples; set rounds in params.yaml"
+            )
         codes, bins = self._codes[number], self._bins[number]
         for steps in world_windows(len(bins), params.rounds):
             images = codes[steps.start : steps.stop + 1]

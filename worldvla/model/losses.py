@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from worldvla.params.train import Reading
+from worldvla.params.train import Reading, TrainParams
 from worldvla.sequences import IGNORED
 from worldvla.vocabulary import Vocabulary
 
@@ -21,7 +21,7 @@ class Loss:
     """The scalar to minimise and its parts.
 
     ``total`` is differentiable. ``means`` [3] holds the unweighted mean cross-entropy of each of `CLASSES` (not a number
-    where the batch has none), ``shares`` [3] their parts of ``cross_entropy``, which add up to 1.
+    where the batch has none), ``shares`` [3] their parts of ``cross_entropy``, which add up to 1; all are 0 where it is.
     """
 
     total: Tensor
@@ -38,15 +38,35 @@ class AnswerLoss:
     ``alpha`` is the paper's factor of images (section 4.1: 0.04). ``alpha_on`` "release" makes it the weight of a code in
     one weighted mean over all answered tokens, while an image's markers weigh 1, as in the released code. "paper" is
     equation 4: the mean over action samples, plus alpha times the mean over samples that answer with images.
-    ``z_weight`` is the factor of the mean squared log-partition, unweighted; 1e-5 in the release.
+    Both are None where no sample answers with an image. ``z_weight`` is the factor of the mean squared log-partition,
+    unweighted; 1e-5 in the release.
 
     Deviation: the release's range of codes is off by one (3..8194); ours is the codes' (4..8195).
     """
 
     ids: Vocabulary
-    alpha: float
-    alpha_on: Reading
+    alpha: float | None
+    alpha_on: Reading | None
     z_weight: float
+
+    @classmethod
+    def of(cls, ids: Vocabulary, params: TrainParams) -> "AnswerLoss":
+        """Return the loss of a run.
+
+        Raises:
+            ValueError: it has samples that answer with images, but not what they weigh.
+        """
+        drawing = [kind for kind in params.samples if kind != "action"]
+        for name, value, place in (
+            ("alpha", params.alpha, "train.alpha in conf/"),
+            ("alpha_on", params.alpha_on, "alpha_on in params.yaml"),
+        ):
+            if drawing and value is None:
+                raise ValueError(
+                    f"train: {name} is null; expected what images weigh, as the run has {' and '.join(drawing)} samples; "
+                    f"set {place}"
+                )
+        return cls(ids, params.alpha, params.alpha_on, params.z_loss)
 
     def __call__(self, groups: Sequence[tuple[Tensor, Tensor]], head: nn.Module) -> Loss:
         """Return the loss of a batch.
@@ -82,8 +102,12 @@ class AnswerLoss:
 
     def _weights(self, kinds: Tensor) -> Tensor:
         """Return the weight of every answered token's cross-entropy in the sum [num_answered]."""
-        if self.alpha_on == "release":
-            weights = torch.ones(len(kinds), device=kinds.device).masked_fill_(kinds == 1, self.alpha)
+        if self.alpha is None:
+            assert not kinds.any(), "only actions are answered without alpha"
+        if self.alpha is None or self.alpha_on == "release":
+            weights = torch.ones(len(kinds), device=kinds.device)
+            if self.alpha is not None:
+                weights.masked_fill_(kinds == 1, self.alpha)
             return weights / weights.sum()
         draws = kinds > 0
         in_actions, in_images = (~draws).sum().clamp_min(1), draws.sum().clamp_min(1)
@@ -97,4 +121,6 @@ def _parts(errors: Tensor, weights: Tensor, kinds: Tensor) -> tuple[Tensor, Tens
     counts = zeros.index_add(0, kinds, torch.ones_like(errors))
     means = zeros.index_add(0, kinds, errors) / counts
     weighted = zeros.index_add(0, kinds, weights * errors)
-    return means.masked_fill(counts == 0, math.nan), weighted / weighted.sum()
+    # Under "paper" and alpha 0 a batch of images alone weighs nothing: its shares are 0, not 0 / 0.
+    total = weighted.sum().clamp_min(torch.finfo(weighted.dtype).tiny)
+    return means.masked_fill(counts == 0, math.nan), weighted / total

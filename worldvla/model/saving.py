@@ -42,7 +42,8 @@ def write_model(
         trained: the model and its curve.
         settings: how to ask the model.
         tokenizer: folder of the suite's tokenizers.
-        provenance: name -> value lines of the card, the digests of everything that made the weights.
+        provenance: name -> value lines of the card: the run, its episodes, the digests of everything that made the
+            weights.
     """
     trained.model.save_pretrained(folder)
     settings.save(folder)
@@ -59,10 +60,11 @@ def shown(loss: float | None) -> str:
 
 
 def shares(curve: list[dict[str, Any]]) -> str:
-    """Return in words which part of the loss each class of tokens had over the last tenth of the steps."""
+    """Return in words which part of the cross-entropy each class of tokens had over the last tenth of the steps."""
     rows = curve[-max(1, len(curve) // 10) :]
     means = {name: sum(row[f"{name}_share"] for row in rows) / len(rows) for name in CLASSES}
-    return ", ".join(f"{name} {100 * mean:.0f} %" for name, mean in means.items() if mean > 0)
+    parts = [f"{name} {100 * mean:.0f} %" for name, mean in means.items() if mean > 0]
+    return ", ".join(parts) or "none, as every answer weighs 0"
 
 
 def _card(trained: Trained, settings: ModelSettings, provenance: dict[str, Any]) -> str:

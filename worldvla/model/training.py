@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from worldvla.console import Progress
-from worldvla.files import atomic_file
+from worldvla.data.work import checkpoint_file
 from worldvla.model import chameleon
-from worldvla.model.batches import Batch, Windows, batch_indices, collate, collate_apart
+from worldvla.model.batches import Batch, Windows, batch_indices, collate_apart
 from worldvla.model.losses import CLASSES, AnswerLoss, Loss
 from worldvla.params.train import TrainParams
 from worldvla.vocabulary import Vocabulary
@@ -70,7 +70,7 @@ def train(
         does not have, and a validation that was not due, are None.
 
     Raises:
-        ValueError: ``start`` is a model of other sizes, or the loss is not finite.
+        ValueError: ``start`` is a model of other sizes, the params lack what images weigh, or the loss is not finite.
     """
     torch.set_num_threads(params.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -79,7 +79,7 @@ def train(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=params.learning_rate, betas=(0.9, 0.95), weight_decay=params.weight_decay, fused=True
     )
-    answer_loss = AnswerLoss(ids, params.alpha, params.alpha_on, params.z_loss)
+    answer_loss = AnswerLoss.of(ids, params)
     held_out = _evenly_spaced(validation, params, device) if validation else []
 
     def loss_of(batches: list[Batch]) -> Loss:
@@ -163,24 +163,29 @@ def _embed_codes(model: chameleon.ChameleonForConditionalGeneration, ids: Vocabu
     model.model.embed_tokens.weight[rows] = (table @ projection * CODE_STD).to(model.device)
 
 
-def _evenly_spaced(validation: Windows, params: TrainParams, device: str) -> list[Batch]:
-    """Return at most 256 held-out samples in batches."""
+def _evenly_spaced(validation: Windows, params: TrainParams, device: str) -> list[list[Batch]]:
+    """Return at most 256 held-out samples in batches, each in parts like a batch of training.
+
+    The samples stand kind by kind: each batch takes every n-th, so that it mixes the kinds in proportion, and the loss
+    is the one that is trained.
+    """
     chosen = np.linspace(0, len(validation) - 1, min(VALIDATION_SAMPLES, len(validation))).astype(int)
-    groups = np.array_split(chosen, max(1, len(chosen) // 32))
-    return [collate([validation[index] for index in group], params.mask).to(device) for group in groups]
+    num_batches = max(1, len(chosen) // 32)
+    groups = [[validation[index] for index in chosen[first::num_batches]] for first in range(num_batches)]
+    return [[part.to(device) for part in collate_apart(group, params.mask)] for group in groups]
 
 
 @torch.no_grad()
-def _validate(batches: list[Batch], loss_of: Callable[[list[Batch]], Loss]) -> dict[str, float | None]:
+def _validate(batches: list[list[Batch]], loss_of: Callable[[list[Batch]], Loss]) -> dict[str, float | None]:
     """Return the mean over the batches: the cross-entropy, and that of each class over the batches that have it."""
-    rows = [_row(loss_of([batch])) for batch in batches]
+    rows = [_row(loss_of(parts)) for parts in batches]
     measured = {new: [value for row in rows if (value := row[old]) is not None] for new, old in VALIDATED.items()}
     return {name: sum(values) / len(values) if values else None for name, values in measured.items()}
 
 
 def _save(work: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, curve: list[dict[str, Any]]) -> None:
-    with atomic_file(work / "checkpoint.pt") as scratch:
-        torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "curve": curve}, scratch)
+    with checkpoint_file(work / "checkpoint.pt") as stream:
+        torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "curve": curve}, stream)
 
 
 def _resume(work: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, list[dict[str, Any]]]:

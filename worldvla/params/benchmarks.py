@@ -11,6 +11,9 @@ NUM_INIT_STATES = 50  # fixed initial states per task, in both benchmarks
 MAX_STEPS: dict[str, dict[str, int]] = {
     "mini": {
         "goal": 90,  # demonstrations take about 36 steps
+        "spatial": 90,  # demonstrations are as long as goal's
+        "object": 90,  # as long as goal's, too
+        "long": 200,  # demonstrations take about 69 steps
     },
     "libero": {
         "spatial": 220,  # longest training demonstration has 193 steps

@@ -2,13 +2,17 @@
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from worldvla.params.benchmarks import Benchmark, Suite
 from worldvla.params.claims import ClaimsParams
 from worldvla.params.download import Demonstrations
+from worldvla.params.pixels import Images
 from worldvla.params.ranges import at_least, check
 from worldvla.params.split import Protocol
-from worldvla.params.train import Mask, Reading, SampleKind
+from worldvla.params.train import Episodes, Mask, Reading, SampleKind
+
+AblationTasks = Literal["seen", "all"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,8 @@ class VariantParams:
     # Actions per answer, and images per observation; null: what the experiment has.
     chunk: int | None
     history: int | None
+    # train: the episodes of the split's training part. all: the held-out ones too, as for table 2.
+    episodes: Episodes
 
     def __post_init__(self) -> None:
         """Check the ranges, and that there is something to train on."""
@@ -47,6 +53,9 @@ class ExperimentParams:
     demonstrations_folder: str | None
     # Which episodes are held out.
     split: Protocol
+    # Tasks on which the ablations (all success rates but table 2's) are scored: those that the split trains on, as the
+    # paper's numbers imply, or all.
+    ablation_tasks: AblationTasks
     # Wording of the prompts, and what alpha multiplies.
     prompt: Reading
     alpha_on: Reading
@@ -60,6 +69,9 @@ class ExperimentParams:
     variants: dict[str, VariantParams]
     finetune: dict[str, VariantParams]
     finetune_from: str
+    # Kinds of model of images of the other size, all rolled out; and the sizes in use (pixels in conf/).
+    other_pixels: dict[str, VariantParams]
+    images: tuple[Images, ...]
     # Variants to roll out in the simulator, to time, and to predict validation clips with.
     rollout: tuple[str, ...]
     speed: tuple[str, ...]
@@ -72,13 +84,15 @@ class ExperimentParams:
         check(self, seed=at_least(0), chunk=at_least(1), history=at_least(1), rounds=at_least(1))
         if not self.suites or len(set(self.suites)) != len(self.suites):
             raise ValueError(f"suites is {list(self.suites)}; expected at least one suite, each once")
+        if self.images[:1] != ("main",) or len(set(self.images)) != len(self.images):
+            raise ValueError(f"images is {list(self.images)}; expected [main] or [main, other]")
         if not self.variants:
             raise ValueError("variants is empty; expected at least one variant")
         for stage in ("rollout", "generate"):
             names = getattr(self, stage)
             if not names or len(set(names)) != len(names):
                 raise ValueError(f"{stage} is {list(names)}; expected at least one variant, each once")
-        for name in (*self.variants, *self.finetune):
+        for name in (*self.variants, *self.finetune, *self.other_pixels):
             if name in ("copy", "reconstruction", "truth"):
                 raise ValueError(f"variants has '{name}', which table 4 calls a baseline; expected another name")
             if not re.fullmatch("[a-z][a-z0-9_]*", name):  # it becomes part of file names

@@ -12,7 +12,7 @@ class FilterParams:
 
     benchmark: Benchmark
     suite: Suite
-    # Side of the images that the model sees, in pixels; the paper has 256 and 512. The tokenizer compresses by 16.
+    # Side of the images that the model sees, in pixels.
     pixels: int
     # Of the hard reset before each replay.
     seed: int

@@ -1,11 +1,15 @@
 """Params of the report stage."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from worldvla.params.benchmarks import Benchmark, Suite
 from worldvla.params.claims import ClaimsParams
 from worldvla.params.download import Demonstrations
-from worldvla.params.train import Mask, SampleKind
+from worldvla.params.experiment import AblationTasks
+from worldvla.params.pixels import Images
+from worldvla.params.split import Protocol
+from worldvla.params.train import Episodes, Mask, SampleKind
 
 
 @dataclass(frozen=True)
@@ -14,16 +18,26 @@ class ReportedVariant:
 
     samples: tuple[SampleKind, ...]
     mask: Mask
-    # Images per observation.
+    # Size of the images it sees, their side in pixels, and images per observation.
+    images: Images
+    pixels: int
     history: int
     # Actions per answer, by suite.
     chunk: dict[str, int]
+    # Episodes it was trained on: the split's training part, or all.
+    episodes: Episodes
     # Variant whose weights it started from.
     start: str | None
     # Whether it is rolled out, timed, and predicts validation clips.
     rollout: bool
     speed: bool
     generate: bool
+
+    def stage(self, script: Literal["train", "rollout"]) -> str:
+        """Return the stage of dvc.yaml that trains this kind of model, or rolls it out."""
+        if script == "train" and self.start is not None:
+            return "finetune"
+        return script if self.images == "main" else f"{script}_other_pixels"
 
 
 @dataclass(frozen=True)
@@ -35,6 +49,9 @@ class ReportParams:
     benchmark: Benchmark
     demonstrations: Demonstrations
     suites: tuple[Suite, ...]
+    # Which episodes are held out, and on which tasks the ablations are scored: those trained on, or all.
+    split: Protocol
+    ablation_tasks: AblationTasks
     variants: dict[str, ReportedVariant]
     # Lengths in frames at which predicted clips are scored, the given first frame included.
     horizons: tuple[int, ...]

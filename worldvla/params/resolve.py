@@ -12,11 +12,13 @@ import yaml
 
 from worldvla.params import strict
 from worldvla.params.benchmarks import default_chunk, max_steps
+from worldvla.params.contradictions import all_variants, contradictions
 from worldvla.params.download import DownloadParams
 from worldvla.params.encode import EncodeParams
 from worldvla.params.experiment import ExperimentParams, VariantParams
 from worldvla.params.filter import FilterParams
 from worldvla.params.generate import GenerateParams
+from worldvla.params.pixels import Images, PixelsParams
 from worldvla.params.report import ReportedVariant, ReportParams
 from worldvla.params.rollout import RolloutParams
 from worldvla.params.speed import SpeedParams
@@ -26,6 +28,7 @@ from worldvla.params.train import FinetuneParams, TrainParams
 from worldvla.params.video_metrics import VideoMetricsParams
 
 SECTIONS = {
+    "pixels": PixelsParams,
     "download": DownloadParams,
     "filter": FilterParams,
     "split": SplitParams,
@@ -38,8 +41,8 @@ SECTIONS = {
     "generate": GenerateParams,
     "video_metrics": VideoMetricsParams,
 }
-# Sections that conf/<scale>.yaml does not have: no size, or those of train.
-SIZELESS = ("split", "finetune")
+# Sections that conf/<scale>.yaml does not have: no size, or those of pixels and train.
+SIZELESS = ("filter", "split", "finetune")
 
 HEADER = "# Effective values, written by the stage resolve: edit params.yaml and conf/ instead.\n"
 
@@ -55,7 +58,7 @@ def resolve(params: Path, conf: Path) -> dict[str, str]:
         ValueError: one line for every fault and contradiction in the two files.
     """
     experiment = strict.build(ExperimentParams, strict.read_yaml(params), f"{params}:")
-    faults = _contradictions(experiment, params)
+    faults = contradictions(experiment, params)
     scales = sorted(path.stem for path in conf.glob("*.yaml"))
     if experiment.scale not in scales:
         faults.append(f"{params}: scale is '{experiment.scale}'; the files of {conf}/ give: {', '.join(scales)}")
@@ -68,56 +71,6 @@ def resolve(params: Path, conf: Path) -> dict[str, str]:
 def effective_chunk(experiment: ExperimentParams, variant: VariantParams, suite: str) -> int:
     """Return the actions per answer of a run."""
     return variant.chunk or experiment.chunk or default_chunk(suite)
-
-
-def _contradictions(experiment: ExperimentParams, params: Path) -> list[str]:
-    """Return a sentence for every pair of values that do not go together."""
-    faults = []
-    variants = _variants(experiment)
-    faults += [
-        f"{params}: '{name}' is in variants and in finetune; give one of them another name"
-        for name in experiment.finetune
-        if name in experiment.variants
-    ]
-    if experiment.finetune and experiment.finetune_from not in experiment.variants:
-        hint = strict.known(experiment.finetune_from, experiment.variants)
-        faults.append(f"{params}: finetune_from is '{experiment.finetune_from}', which no variant is called; {hint}")
-    lists = (
-        ("rollout", experiment.rollout, "action"),
-        ("speed", experiment.speed, "action"),
-        ("generate", experiment.generate, "world"),
-    )
-    for stage, names, kind in lists:
-        for name in names:
-            if name not in variants:
-                faults.append(f"{params}: {stage} has '{name}'; {strict.known(name, variants)}")
-            elif kind not in variants[name].samples:
-                trained = ", ".join(variants[name].samples)
-                faults.append(
-                    f"{params}: {stage} has '{name}', whose samples are {trained}; expected {kind} among them"
-                )
-    for suite in experiment.suites:
-        try:
-            limit = max_steps(experiment.benchmark, suite)
-        except ValueError as error:
-            faults.append(f"{params}: {error}")
-            continue
-        chunks = {"chunk": experiment.chunk, **{f"the chunk of '{name}'": one.chunk for name, one in variants.items()}}
-        faults += [
-            f"{params}: {name} is {chunk}; expected at most {limit}, the longest episode of the suite '{suite}'"
-            for name, chunk in chunks.items()
-            if chunk is not None and chunk > limit
-        ]
-    if experiment.demonstrations == "local" and experiment.demonstrations_folder is None:
-        faults.append(f"{params}: demonstrations is 'local' but demonstrations_folder is null; name the folder")
-    if experiment.demonstrations != "local" and experiment.demonstrations_folder is not None:
-        faults.append(
-            f"{params}: demonstrations_folder is for demonstrations: local, which is "
-            f"'{experiment.demonstrations}'; make the folder null"
-        )
-    if experiment.demonstrations == "hub" and experiment.benchmark != "libero":
-        faults.append(f"{params}: demonstrations is 'hub' but only the benchmark 'libero' is published; use scripted")
-    return faults
 
 
 class _Resolver:
@@ -148,7 +101,9 @@ class _Resolver:
         files = {}
         for suite in experiment.suites:
             files[suite] = self._suite(suite)
-            for name, variant in _variants(experiment).items():
+            for images in experiment.images:
+                files[f"{suite}-{images}"] = self._frames(suite, images)
+            for name, variant in all_variants(experiment).items():
                 files[f"{name}-{suite}"] = self._run(name, variant, suite)
         if self.faults:
             raise ValueError("\n".join(self.faults))
@@ -166,16 +121,25 @@ class _Resolver:
                 folder=experiment.demonstrations_folder,
                 seed=experiment.seed,
             ),
-            "filter": self._section("filter", **where, seed=experiment.seed),
             "split": self._section("split", **where, protocol=experiment.split),
-            "tokenizer": self._section("tokenizer", pixels=self._shared("filter", "pixels"), seed=experiment.seed),
-            "encode": self._section("encode"),
             "video_metrics": self._section(
                 "video_metrics",
                 models=experiment.generate,
                 horizons=self._shared("generate", "horizons"),
                 seed=experiment.seed,
             ),
+        }
+
+    def _frames(self, suite: str, images: Images) -> dict[str, Any]:
+        """Return the sections of the stages that run once per suite and size of images."""
+        experiment, pixels = self.experiment, self._shared("pixels", images)
+        self._section("pixels")
+        return {
+            "filter": self._section(
+                "filter", benchmark=experiment.benchmark, suite=suite, pixels=pixels, seed=experiment.seed
+            ),
+            "tokenizer": self._section("tokenizer", pixels=pixels, seed=experiment.seed),
+            "encode": self._section("encode"),
         }
 
     def _run(self, name: str, variant: VariantParams, suite: str) -> dict[str, Any]:
@@ -187,27 +151,31 @@ class _Resolver:
             "mask": variant.mask,
             "seed": experiment.seed,
         }
+        draws = set(variant.samples) != {"action"}
         trained = {
             **asked,
             "samples": variant.samples,
-            "rounds": experiment.rounds,
             "prompt": experiment.prompt,
-            "alpha_on": experiment.alpha_on,
-            "split": "train",
+            "episodes": variant.episodes,
             "vocabulary": self._shared("tokenizer", "vocabulary"),
+            # Null where they mean nothing, so that a change of theirs trains again only the models that it changes.
+            "rounds": experiment.rounds if "world" in variant.samples else None,
+            "alpha_on": experiment.alpha_on if draws else None,
+            **({} if draws else {"alpha": None}),
+            **({} if "video" in variant.samples else {"future": None}),
         }
         sections = {}
         if name in experiment.finetune:
             sections["finetune"] = self._section("finetune", **trained, start=experiment.finetune_from)
         else:
             sections["train"] = self._section("train", **trained)
-        if name in experiment.rollout:
+        if name in experiment.rollout or name in experiment.other_pixels:
             sections["rollout"] = self._section(
                 "rollout",
                 **asked,
                 benchmark=experiment.benchmark,
                 suite=suite,
-                pixels=self._shared("filter", "pixels"),
+                pixels=self._shared("pixels", self._images(name)),
                 max_steps=max_steps(experiment.benchmark, suite),
             )
         if name in experiment.speed:
@@ -223,14 +191,17 @@ class _Resolver:
             name: ReportedVariant(
                 samples=variant.samples,
                 mask=variant.mask,
+                images=self._images(name),
+                pixels=self._shared("pixels", self._images(name)),
                 history=variant.history or experiment.history,
                 chunk={suite: effective_chunk(experiment, variant, suite) for suite in experiment.suites},
+                episodes=variant.episodes,
                 start=experiment.finetune_from if name in experiment.finetune else None,
-                rollout=name in experiment.rollout,
+                rollout=name in experiment.rollout or name in experiment.other_pixels,
                 speed=name in experiment.speed,
                 generate=name in experiment.generate,
             )
-            for name, variant in _variants(experiment).items()
+            for name, variant in all_variants(experiment).items()
         }
         return ReportParams(
             scale=experiment.scale,
@@ -238,6 +209,8 @@ class _Resolver:
             benchmark=experiment.benchmark,
             demonstrations=experiment.demonstrations,
             suites=experiment.suites,
+            split=experiment.split,
+            ablation_tasks=experiment.ablation_tasks,
             variants=variants,
             horizons=tuple(self.sizes["generate"]["horizons"]),
             claims=experiment.claims,
@@ -248,7 +221,7 @@ class _Resolver:
         sized = "train" if section == "finetune" else section
         sizes = self.sizes.get(sized, {})
         for key in sizes:
-            if key in given:
+            if given.get(key) is not None:
                 self.faults[f"{self.conf}: '{sized}.{key}' is set elsewhere ({given[key]}); remove it here"] = None
         values = {**sizes, **{key: value for key, value in given.items() if value is not _ABSENT}}
         try:
@@ -261,17 +234,16 @@ class _Resolver:
                     self.faults[fault] = None
             return None
 
+    def _images(self, name: str) -> Images:
+        """Return which of the two sizes of images a variant sees."""
+        return "other" if name in self.experiment.other_pixels else "main"
+
     def _shared(self, section: str, key: str) -> Any:
         """Return a size that other sections take over."""
         return self.sizes[section].get(key, _ABSENT)
 
 
 _ABSENT = object()
-
-
-def _variants(experiment: ExperimentParams) -> dict[str, VariantParams]:
-    """Return all kinds of model by name, wherever they start from."""
-    return {**experiment.variants, **experiment.finetune}
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,8 @@ Mask = Literal["causal", "action"]
 # action: answers with actions. world: with the frames after given actions. video: with future frames, from the
 # instruction alone.
 SampleKind = Literal["action", "world", "video"]
+# Episodes to train on: those of the split's training part, or the held-out ones too (table 2).
+Episodes = Literal["train", "all"]
 # Where the released code and the paper differ, which of the two is followed.
 Reading = Literal["release", "paper"]
 
@@ -26,14 +28,13 @@ class TrainParams:
     # Actions per answer (K), and images per observation (M).
     chunk: int
     history: int
-    # Frames per answer of a video sample; null: as many as actions, as the paper writes.
+    # Frames per answer of a video sample; null: as many as actions, as the paper writes; null without such samples.
     future: int | None
-    # Rounds of a world sample (N): pairs of a given image and action, and the next image.
-    rounds: int
+    # Rounds of a world sample (N): pairs of a given image and action, and the next image; null without such samples.
+    rounds: int | None
     # causal: every token sees all earlier ones. action: an action of the answer does not see the other actions.
     mask: Mask
-    # List of episodes to train on.
-    split: Literal["train"]
+    episodes: Episodes
     # Width, layers, heads and feed-forward width of the transformer; Chameleon 7 B has 4096, 32, 32 and 11008.
     hidden_size: int
     num_layers: int
@@ -54,9 +55,9 @@ class TrainParams:
     # Weight of the z-loss; the release has 1e-5.
     z_loss: float
     # The paper's factor of image codes, 0.04, and what it multiplies. release: each code's part of one weighted mean;
-    # paper: the whole loss of the samples that answer with images (equation 4).
-    alpha: float
-    alpha_on: Reading
+    # paper: the whole loss of the samples that answer with images (equation 4). Null without such samples.
+    alpha: float | None
+    alpha_on: Reading | None
     # Steps between validations, and between checkpoints to resume from.
     validate_every: int
     checkpoint_every: int

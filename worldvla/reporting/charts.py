@@ -6,8 +6,9 @@ from pathlib import Path
 
 import matplotlib
 
-from worldvla.reporting.runs import Episodes
-from worldvla.reporting.successes import AVERAGE, Group, Row
+from worldvla.params.report import ReportParams
+from worldvla.reporting.runs import Absent, Episodes
+from worldvla.reporting.successes import AVERAGE, Group, Row, paper_rate
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -27,6 +28,8 @@ COLOURS = {
     "reconstruction": "#3f8f5b",
 }
 OTHER = "#8c6d46"
+PAPER = {"color": "#b3412e", "marker": "D", "markersize": 6, "markeredgecolor": "white", "linestyle": "none"}
+TEXT = 0.1  # of the axis: room for the numbers above a bar
 DPI = 110
 
 
@@ -37,6 +40,7 @@ class Bar:
     value: float
     text: str
     interval: tuple[float, float] | None = None
+    paper: float | None = None  # the paper's number, a mark
 
 
 @dataclass(frozen=True)
@@ -48,18 +52,21 @@ class Series:
     bars: Sequence[Bar | None]
 
 
-def success_bars(path: Path, rows: Sequence[Row], groups: Mapping[str, Group], title: str) -> None:
-    """Draw success rates with their 95 % intervals: a group of bars per suite.
+def success_bars(
+    path: Path, params: ReportParams, rows: Sequence[Row], groups: Mapping[str, Group], title: str
+) -> None:
+    """Draw success rates with their 95 % intervals, and the paper's as marks: a group of bars per suite.
 
     Args:
         path: the PNG to write.
+        params: what the reports are about.
         rows: the bars of a group; one without data anywhere has no place.
         groups: by suite, the runs of each row; the place of an absent run stays empty.
         title: what is shown, and at which scale; the intervals are explained after it.
     """
     series = []
     for row in rows:
-        bars = [_success(group[row.key]) for group in groups.values()]
+        bars = [_success(group[row.key], paper_rate(params, row, name)) for name, group in groups.items()]
         if any(bars):
             label = f"{row.key}: {row.label}" if row.key.isdigit() else row.label
             series.append(Series(label, row.variant, bars))
@@ -67,10 +74,10 @@ def success_bars(path: Path, rows: Sequence[Row], groups: Mapping[str, Group], t
     draw(path, names, series, title, "success rate, %", range(0, 101, 20))
 
 
-def _success(run: object) -> Bar | None:
-    if not isinstance(run, Episodes):
+def _success(run: Episodes | Absent, paper: float | None) -> Bar | None:
+    if isinstance(run, Absent):
         return None
-    return Bar(run.rate.percent, str(run.rate), run.rate.interval)
+    return Bar(run.rate.percent, str(run.rate), run.rate.interval, paper)
 
 
 def draw(
@@ -100,7 +107,7 @@ def draw(
         len(lines), squeeze=False, figsize=(width, 3.4 * len(lines) + 0.9), layout="constrained"
     )
     for axes, places in zip(grid[:, 0], lines, strict=True):
-        _bars(axes, places, series)
+        _bars(axes, places, series, TEXT * ticks[-1])
         axes.set_xticks(places, [groups[place] for place in places])
         axes.tick_params(axis="x", length=0)
         axes.set_xlim(places.start - 0.55, places.start + columns - 0.45)
@@ -111,6 +118,8 @@ def draw(
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"{title}; with 95 % intervals", fontsize=10)
+    if any(bar and bar.paper is not None for one in series for bar in one.bars):
+        grid[0, 0].plot([], [], label="the paper's, on LIBERO with 7 B", **PAPER)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     letters = max((len(label) for label in labels), default=0)
     fitting = max(1, int(width / (0.066 * letters + 0.5)))
@@ -119,8 +128,8 @@ def draw(
     plt.close(figure)
 
 
-def _bars(axes: Axes, places: Sequence[int], series: Sequence[Series]) -> None:
-    """Draw the bars of some groups, each group around its own number."""
+def _bars(axes: Axes, places: Sequence[int], series: Sequence[Series], text: float) -> None:
+    """Draw the bars of some groups, each group around its own number, with room for ``text`` above each."""
     width = 0.84 / max(1, len(series))
     for number, one in enumerate(series):
         offset = (number - (len(series) - 1) / 2) * width
@@ -133,4 +142,8 @@ def _bars(axes: Axes, places: Sequence[int], series: Sequence[Series]) -> None:
                 low, top = bar.interval
                 spread = [[bar.value - low], [top - bar.value]]
                 axes.errorbar(x, bar.value, spread, fmt="none", color="#222222", capsize=4, linewidth=1.2)
+            if bar.paper is not None:
+                axes.plot([x + width / 4], [bar.paper], zorder=3, **PAPER)  # beside the interval
+                if top - text / 4 < bar.paper < top + text:  # the numbers stand above the mark
+                    top = max(top, bar.paper + text / 4)
             axes.annotate(bar.text, (x, top), (0, 4), textcoords="offset points", ha="center", fontsize=9)

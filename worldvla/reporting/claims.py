@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from worldvla.params.report import ReportParams
-from worldvla.reporting import successes
+from worldvla.reporting import judging, successes
 from worldvla.reporting.markdown import page, table
 from worldvla.reporting.published import comparability, published
 from worldvla.reporting.runs import SUITES
-from worldvla.reporting.successes import AVERAGE
+from worldvla.reporting.successes import AVERAGE, Runs
 from worldvla.reporting.verdicts import Claim, Judged
 
 VERDICTS = ("supported", "contradicted", "inconclusive", "not run")
 TITLES = {"rates": "Success rates", "clips": "Predicted clips"}
 ABOUT = {
-    "rates": "On the same initial states. The paper's column has its average, then its suites. The interval is Newcombe's "
+    "rates": "{tasks} On the same initial states. The paper's column has its average, then its suites. The interval is Newcombe's "
     "for paired rates and decides; p is McNemar's exact test, which is a little stricter and by which the tables' own "
     "pages read. Tasks: on how many of them the first succeeds more and less often; the interval is for these tasks, "
     "none of the claims is about others. The smallest effect that we would find is the difference that McNemar's test "
@@ -30,15 +30,23 @@ ABOUT = {
 }
 
 
-def write_page(folder: Path, params: ReportParams, judged: Mapping[str, Judged]) -> None:
-    """Write ``claims.md``."""
+def write_page(folder: Path, params: ReportParams, runs: Runs, judged: Mapping[str, Judged]) -> None:
+    """Write ``claims.md``.
+
+    Args:
+        folder: the reports.
+        params: what the reports are about, with the thresholds.
+        runs: those of `judging.ROWS`.
+        judged: the claims, by their keys.
+    """
     settings = params.claims
+    tasks = successes.tasks_but_table2(params, judging.ROWS, runs)
     sections = []
     for kind, title in TITLES.items():
         chosen = [one for one in judged.values() if one.claim.kind == kind]
         sections += [
             f"## {title}",
-            ABOUT[kind].format(power=f"{settings.power:g}"),
+            ABOUT[kind].format(power=f"{settings.power:g}", tasks=tasks).strip(),
             _table(chosen, tasks=kind == "rates"),
         ]
     text = page(

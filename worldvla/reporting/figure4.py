@@ -42,7 +42,7 @@ def write_page(folder: Path, params: ReportParams, runs: Runs, timing: Path) -> 
         "pairs of films, in the order of tasks and initial states, we show the first that only the action world "
         "model solved and the first that only the action model solved; if there is neither, the first pair. The "
         "paper shows two pairs, both of the former kind, and does not say how they were chosen.",
-        *[block for suite, group in shown.items() for block in _suite(folder, suite, group)],
+        *[block for suite, group in shown.items() for block in _suite(folder, params, suite, group)],
         "## Where the pictures come from",
         of_rollouts(successes.present(shown), timing),
     )
@@ -59,7 +59,7 @@ def pick(films: dict[Start, Kind]) -> list[Start]:
     return [start for start in firsts if start is not None] or list(films)[:1]
 
 
-def _suite(folder: Path, suite: str, group: Group) -> list[str]:
+def _suite(folder: Path, params: ReportParams, suite: str, group: Group) -> list[str]:
     """Return the blocks of a suite, and draw its pairs."""
     title = f"## {suite.capitalize()} suite"
     for run in group.values():
@@ -70,7 +70,8 @@ def _suite(folder: Path, suite: str, group: Group) -> list[str]:
     assert isinstance(second, Run)
     outcomes = list(zip(*shared_outcomes(first, second), strict=True))
     counts = ", ".join(f"{name} {sum((a, b) == kind for a, b in outcomes)}" for kind, name in KINDS.items())
-    blocks = [title, f"Solved, of all {len(outcomes)} pairs of episodes: {counts}."]
+    tasks = successes.tasks(params, group.values())
+    blocks = [title, f"{tasks} Solved, of all {len(outcomes)} pairs of episodes: {counts}."]
     films_1, films_2 = first.films(), second.films()
     rows_1, rows_2 = first.by_start(), second.by_start()
     films = {start: (rows_1[start]["success"], rows_2[start]["success"]) for start in films_1 if start in films_2}

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from worldvla.params.report import ReportParams
-from worldvla.reporting import successes
+from worldvla.reporting import rate_pages, successes
 from worldvla.reporting.chunk_lengths import NAMES, Pair, left_out, pairs
 from worldvla.reporting.curves import Curve, points, success_curves
-from worldvla.reporting.markdown import page, table
-from worldvla.reporting.provenance import of_rollouts
+from worldvla.reporting.markdown import table
 from worldvla.reporting.runs import Absent
 from worldvla.reporting.successes import Group, Row, Runs
 
@@ -25,23 +24,26 @@ def write_page(folder: Path, params: ReportParams, runs: Runs, timing: Path) -> 
         timing: folder of the wall-clock files.
     """
     curves = {successes.heading(suite): _curves(params, suite, group) for suite, group in runs.items()}
-    title = f"Figure 6 on the benchmark {params.benchmark}, scale {params.scale}, seed {params.seed}"
+    title = rate_pages.chart_title("figure6", params)
     drawn = success_curves(folder / "figure6.png", curves, title, "actions per chunk")
-    text = page(
-        f"# Figure 6 at scale `{params.scale}`: the length of the chunk, under the plain causal mask and under ours",
-        f"Rollouts on the benchmark `{params.benchmark}`, seed {params.seed}, from initial states that no "
-        "demonstration used. The model executes all actions of a chunk before it looks again. With one action both "
-        "masks are the same, so one run stands for both; one action, and the suite's own length, are rows 1, 3 and 4 "
-        "of [table 3](table3.md). Intervals are Wilson's at 95 %, over episodes.",
-        "The paper has a chart without numbers. Its text says: the success rate falls with longer chunks under the "
-        "plain mask; our mask is better, most of all with long chunks; with very long ones it falls too.",
-        "![success rates over the length of the chunk](figure6.png)" if drawn else "",
-        f"{successes.TEST} A difference is our mask minus the plain one.",
-        *[block for suite, group in runs.items() for block in _suite(params, suite, group)],
-        "## Where the numbers come from",
-        of_rollouts(successes.present(runs), timing),
+    rate_pages.write(
+        folder,
+        "figure6",
+        params,
+        runs,
+        timing,
+        title="the length of the chunk, under the plain causal mask and under ours",
+        about="The model executes all actions of a chunk before it looks again. With one action both masks are the "
+        "same, so one run stands for both; one action, and the suite's own length, are rows 1, 3 and 4 of [table "
+        "3](table3.md).",
+        blocks=[
+            "The paper has a chart without numbers. Its text says: the success rate falls with longer chunks under the "
+            "plain mask; our mask is better, most of all with long chunks; with very long ones it falls too.",
+            "![success rates over the length of the chunk](figure6.png)" if drawn else "",
+            f"{successes.TEST} A difference is our mask minus the plain one.",
+            *[block for suite, group in runs.items() for block in _suite(params, suite, group)],
+        ],
     )
-    (folder / "figure6.md").write_text(text, encoding="utf-8")
 
 
 def headline(params: ReportParams, runs: Runs) -> str:
@@ -76,7 +78,7 @@ def _suite(params: ReportParams, suite: str, group: Group) -> list[str]:
         lines.append([str(pair.lengths[0]), *rates, *_compared(pair, group), ", ".join(f"`{name}`" for name in names)])
     return [
         f"## {successes.heading(suite)}",
-        successes.settings(params, suite, ROWS),
+        successes.settings(params, suite, ROWS, group),
         table([*header, "Variants"], lines, right=header[:-1]) if lines else "",
         left_out(params, [suite]),
         successes.policy_failures(ROWS, group),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from worldvla.params.report import ReportParams
-from worldvla.reporting import chunk_lengths, clip_claims, rate_claims
+from worldvla.reporting import chunk_lengths, clip_claims, rate_claims, table2
 from worldvla.reporting.clips import VideoMetrics
 from worldvla.reporting.runs import Absent
 from worldvla.reporting.successes import Row, Runs
@@ -12,6 +12,7 @@ from worldvla.reporting.verdicts import CLAIMS, Claim, Judged, Outcome, together
 _NAMED = [name for claim in CLAIMS.values() if claim.kind == "rates" for name in claim.variants or ()]
 _PAIRED = [name for names in chunk_lengths.NAMES for name in names]
 ROWS = [Row(name, name, name, name) for name in dict.fromkeys([*_NAMED, *_PAIRED])]
+ROWS += [Row(name, name, name, name, every_task=True) for name in table2.STAGES]
 
 
 def judge(params: ReportParams, runs: Runs, metrics: Mapping[str, VideoMetrics | Absent]) -> dict[str, Judged]:
@@ -32,9 +33,10 @@ def judge(params: ReportParams, runs: Runs, metrics: Mapping[str, VideoMetrics |
 def _outcomes(
     params: ReportParams, claim: Claim, runs: Runs, metrics: Mapping[str, VideoMetrics | Absent]
 ) -> list[Outcome]:
-    if claim.variants is None and claim.compares == "variants":
-        return [Outcome("", "not run", 0, "params.yaml has no such runs")]
     variants = claim.variants or ()
+    if claim.compares == "pixels":
+        smaller, larger = table2.rows(params)
+        variants = (larger.variant, smaller.variant)
     if claim.kind == "clips":
         return [clip_claims.outcome(params, claim, variants, metrics)]
     return rate_claims.outcomes(params, claim, variants, runs)

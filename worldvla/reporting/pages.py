@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from worldvla.reporting import figure4, figure6, figure7, table3, table5, table6
+from worldvla.reporting import figure4, figure6, figure7, table2, table3, table5, table6
 from worldvla.reporting.successes import Row
 
 
@@ -13,6 +13,7 @@ def _rollouts(rows: Iterable[Row]) -> list[str]:
 # Page -> how the names of its stages begin; a suite follows. A page that is not here needs every stage.
 STAGES = {
     "table1": [],
+    "table2": [f"{stage}@{variant}-" for variant, stage in table2.STAGES.items()],
     "table3": _rollouts(table3.ROWS),
     "table4": ["video_metrics@"],
     "table5": [
@@ -26,5 +27,6 @@ STAGES = {
     "figure5": ["video_metrics@"],
     "figure6": _rollouts(figure6.ROWS),
     "figure7": _rollouts(figure7.ROWS),
+    "training": ["train@", "train_other_pixels@", "finetune@"],
     "forensics": [],
 }

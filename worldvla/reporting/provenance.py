@@ -20,13 +20,13 @@ def of_rollouts(runs: Sequence[Run], timing: Path) -> str:
     """
     items = []
     for name, run in {run.name: run for run in runs}.items():
-        rollout = _timing(timing, name, "rollout")
+        rollout = timing_of(timing, name, "rollout")
         digests = ", ".join(f"{kind} `{run.made_of[kind][:12]}`" for kind in ("params", "data", "tokenizer", "weights"))
         items.append(
-            f"- `dvc repro rollout@{name}`\n"
+            f"- `dvc repro {run.stage}`\n"
             f"  - sha256: {digests}\n"
             f"  - commit {rollout['commit']}, {rollout['date']}\n"
-            f"  - {_training(timing, name)}, rollouts {_duration(rollout)}, on {rollout['hardware']}"
+            f"  - {_training(timing, name)}, rollouts {duration(rollout)}, on {rollout['hardware']}"
         )
     return "\n".join(items) or NOTHING
 
@@ -35,30 +35,30 @@ def of_clips(metrics: Sequence[VideoMetrics], timing: Path) -> str:
     """Return a block of markdown with one item per suite whose clips were scored."""
     items = []
     for suite in metrics:
-        record = _timing(timing, suite.suite, "video_metrics")
+        record = timing_of(timing, suite.suite, "video_metrics")
         digests = ", ".join(f"{kind} `{digest[:12]}`" for kind, digest in sorted(suite.made_of.items()))
         items.append(
             f"- `dvc repro video_metrics@{suite.suite}`\n"
             f"  - sha256: {digests}\n"
             f"  - commit {record['commit']}, {record['date']}\n"
-            f"  - scoring {_duration(record)}, on {record['hardware']}"
+            f"  - scoring {duration(record)}, on {record['hardware']}"
         )
         for variant in suite.models:
             name = f"{variant}-{suite.suite}"
-            generate = _timing(timing, name, "generate")
+            generate = timing_of(timing, name, "generate")
             items.append(
                 f"- `dvc repro generate@{name}`\n"
                 f"  - commit {generate['commit']}, {generate['date']}\n"
-                f"  - {_training(timing, name)}, generation {_duration(generate)}, on {generate['hardware']}"
+                f"  - {_training(timing, name)}, generation {duration(generate)}, on {generate['hardware']}"
             )
     return "\n".join(items) or NOTHING
 
 
 def _training(timing: Path, run: str) -> str:
-    return f"training {_duration(_timing(timing, run, 'train', 'finetune'))}"
+    return f"training {duration(timing_of(timing, run, 'train', 'finetune'))}"
 
 
-def _timing(folder: Path, name: str, *stages: str) -> dict[str, Any]:
+def timing_of(folder: Path, name: str, *stages: str) -> dict[str, Any]:
     """Return the record of the first of the stages that has one."""
     unknown = {"commit": "unknown", "date": "date unknown", "hardware": "unknown hardware", "seconds": None}
     for stage in stages:
@@ -68,7 +68,8 @@ def _timing(folder: Path, name: str, *stages: str) -> dict[str, Any]:
     return unknown
 
 
-def _duration(record: dict[str, Any]) -> str:
+def duration(record: dict[str, Any]) -> str:
+    """Return the seconds of a record in words."""
     seconds = record["seconds"]
     if seconds is None:
         return "unknown time"

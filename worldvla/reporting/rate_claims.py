@@ -32,7 +32,7 @@ def outcomes(params: ReportParams, claim: Claim, variants: Sequence[str], runs: 
     if claim.every_suite:
         return [_rates(params, claim, group, members, variants) for group, members in runs.items()]
     group, members = list(successes.groups(runs).items())[-1]
-    if claim.compares == "variants":
+    if variants:
         return [_rates(params, claim, group, members, variants)]
     suites = [suite for suite in SUITES if suite in params.suites] if group == AVERAGE else [group]
     chunked = [pair for pair in pairs(params, suites) if pair.chunked]

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from worldvla.data.splits import held_out_tasks
 from worldvla.metrics.success import wilson
 from worldvla.params.report import ReportParams
 from worldvla.simulation.videos import video_name
@@ -51,6 +52,7 @@ class Episodes:
     """Rollouts of one variant, of one suite or of several."""
 
     rows: list[dict[str, Any]]  # of episodes.parquet, by task and initial state
+    left_out: tuple[tuple[str, str], ...] = field(default=(), kw_only=True)  # suite and task of what is not scored
 
     @property
     def rate(self) -> Rate:
@@ -81,6 +83,7 @@ class Run(Episodes):
     name: str
     folder: Path
     made_of: dict[str, str]  # sha256 by kind of input
+    stage: str  # of dvc.yaml, with the name of its item
 
     def films(self) -> dict[Start, Path]:
         """Return the video of each filmed episode, in the order of tasks and initial states."""
@@ -109,26 +112,49 @@ def instruction(row: dict[str, Any]) -> str:
     return row["task"].replace("_", " ")
 
 
-def read_run(rollouts: Path, params: ReportParams, variant: str, suite: str) -> Run | Absent:
-    """Return the rollouts of a variant on a suite, or why there are none."""
+def read_run(
+    rollouts: Path, params: ReportParams, variant: str, suite: str, *, every_task: bool = False
+) -> Run | Absent:
+    """Return the rollouts of a variant on a suite, or why there are none.
+
+    Args:
+        rollouts: folder of all runs.
+        params: what the reports are about; by ``ablation_tasks``, episodes of held-out tasks are left out here.
+        variant: whose rollouts.
+        suite: on which they were.
+        every_task: whether the held-out tasks are scored whatever ``ablation_tasks`` says.
+    """
     name = f"{variant}-{suite}"
     folder = rollouts / name
-    planned = suite in params.suites and variant in params.variants and params.variants[variant].rollout
-    if not planned or not (folder / "episodes.parquet").exists():
-        return Absent(f"rollout@{name}", planned)
+    if variant not in params.variants or suite not in params.suites or not params.variants[variant].rollout:
+        return Absent(f"rollout@{name}", planned=False)
+    stage = f"{params.variants[variant].stage('rollout')}@{name}"
+    if not (folder / "episodes.parquet").exists():
+        return Absent(stage, planned=True)
     rows = pq.read_table(folder / "episodes.parquet").to_pylist()
     rows.sort(key=lambda row: (row["task_index"], row["init_state"]))
-    return Run(rows, name, folder, json.loads((folder / "made_of.json").read_text(encoding="utf-8")))
+    # Rollouts are of all tasks of their suite, so that the rule finds the same ones as the split does.
+    unseen = held_out_tasks((row["task"] for row in rows), params.split)
+    left_out = [] if every_task or params.ablation_tasks == "all" else unseen
+    return Run(
+        [row for row in rows if row["task"] not in left_out],
+        name,
+        folder,
+        json.loads((folder / "made_of.json").read_text(encoding="utf-8")),
+        stage,
+        left_out=tuple((suite, task) for task in left_out),
+    )
 
 
 def pooled(runs: Iterable[Run | Absent]) -> Episodes | Absent:
     """Return the episodes of a variant on all suites together; if a suite has no data, the first such gap."""
-    rows = []
+    rows, left_out = [], []
     for run in runs:
         if isinstance(run, Absent):
             return run
         rows += run.rows
-    return Episodes(rows)
+        left_out += run.left_out
+    return Episodes(rows, left_out=tuple(left_out))
 
 
 def shared_outcomes(first: Episodes, second: Episodes) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
 """What the pages about success rates share: their rows, and each row against another on the same initial states."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +29,7 @@ class Row:
     label: str
     variant: str
     paper: Mapping[str, float] = field(default_factory=dict)  # percent by suite, as far as the paper has numbers
+    every_task: bool = False  # whether held-out tasks are scored too, whatever ablation_tasks says
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ Runs = dict[str, dict[str, Run | Absent]]  # suite -> row's key -> run
 def read_runs(rollouts: Path, params: ReportParams, rows: Sequence[Row]) -> Runs:
     """Return the runs of a table, suites in the paper's order."""
     return {
-        suite: {row.key: read_run(rollouts, params, row.variant, suite) for row in rows}
+        suite: {row.key: read_run(rollouts, params, row.variant, suite, every_task=row.every_task) for row in rows}
         for suite in SUITES
         if suite in params.suites
     }
@@ -76,32 +77,57 @@ def section(
     params: ReportParams, rows: Sequence[Row], comparisons: Sequence[Comparison], group: str, runs: Group
 ) -> list[str]:
     """Return the blocks of one group: heading, settings, rates, and row against row."""
-    about = _average(params, rows) if group == AVERAGE else settings(params, group, rows)
     return [
         f"## {heading(group)}",
-        about,
+        _average(params, rows, runs) if group == AVERAGE else settings(params, group, rows, runs),
         rates(params, rows, group, runs),
         policy_failures(rows, runs),
         *pairs(params, rows, comparisons, group, runs),
     ]
 
 
-def _average(params: ReportParams, rows: Sequence[Row]) -> str:
-    """Return the sentence on how the average is taken."""
-    words = "All episodes together; with the same number of episodes in each suite that is the mean of their rates."
+def tasks(params: ReportParams, runs: Iterable[Episodes | Absent]) -> str:
+    """Return the sentence on how many tasks are scored, and which are left out and why; nothing without any run."""
+    with_data = [run for run in runs if isinstance(run, Episodes)]
+    num = len({(row["suite"], row["task"]) for run in with_data for row in run.rows})
+    left_out = sorted({task for run in with_data for task in run.left_out})
+    if not left_out:
+        return f"Scored on {num} task{'s' * (num > 1)}." if num else ""
+    several = len({suite for suite, _ in left_out}) > 1
+    names = ", ".join(f"“{task.replace('_', ' ')}”{f' ({suite})' * several}" for suite, task in left_out)
+    be, them = ("is", "it") if len(left_out) == 1 else ("are", "them")
+    return (
+        f"Scored on {num} of {num + len(left_out)} tasks: {names} {be} left out, for the split `{params.split}` holds "
+        f"{them} out of training."
+    )
+
+
+def tasks_but_table2(params: ReportParams, rows: Sequence[Row], runs: Runs) -> str:
+    """Return the sentences on how many tasks several pages score, all suites together."""
+    sentence = tasks(params, [group[row.key] for group in runs.values() for row in rows if not row.every_task])
+    return f"{sentence} Models of table 2 are trained and scored on every task." if sentence else ""
+
+
+def _average(params: ReportParams, rows: Sequence[Row], runs: Group) -> str:
+    """Return the sentences on how the average is taken."""
+    words = [
+        tasks(params, runs.values()),
+        "All episodes together; with the same number of episodes in each suite that is the mean of their rates.",
+    ]
     if _has_paper(params, rows, AVERAGE) and set(params.suites) != set(SUITES):
-        words += " The paper's mean is over the same suites."
-    return words
+        words.append("The paper's mean is over the same suites.")
+    return " ".join(filter(None, words))
 
 
-def settings(params: ReportParams, suite: str, rows: Sequence[Row]) -> str:
-    """Return the sentence on what the models of a suite have in common."""
+def settings(params: ReportParams, suite: str, rows: Sequence[Row], runs: Group) -> str:
+    """Return the sentences on the tasks of a suite, and on what its models have in common."""
     variants = [params.variants[row.variant] for row in rows if row.variant in params.variants]
     chunks = sorted({variant.chunk[suite] for variant in variants if variant.chunk[suite] > 1})
     histories = sorted({variant.history for variant in variants})
-    words = [f"Chunks of {' or '.join(map(str, chunks))} actions."] if chunks else []
+    words = [tasks(params, runs.values())]
+    words += [f"Chunks of {' or '.join(map(str, chunks))} actions."] if chunks else []
     words += [f"Frames per query: {' or '.join(map(str, histories))}."] if histories else []
-    return " ".join(words)
+    return " ".join(filter(None, words))
 
 
 def rates(params: ReportParams, rows: Sequence[Row], group: str, runs: Group) -> str:
@@ -109,7 +135,7 @@ def rates(params: ReportParams, rows: Sequence[Row], group: str, runs: Group) ->
     lines = []
     for row in rows:
         run = runs[row.key]
-        paper = _paper(params, row, group)
+        paper = paper_rate(params, row, group)
         line = [row.key, row.label, _percent(paper)]
         if isinstance(run, Absent):
             line += [str(run), "", "", ""]
@@ -187,7 +213,7 @@ def points(difference: float) -> str:
 
 def paper_difference(params: ReportParams, first: Row, second: Row, group: str) -> str:
     """Return the paper's difference of two rows; nothing if it has no numbers."""
-    values = _paper(params, first, group), _paper(params, second, group)
+    values = paper_rate(params, first, group), paper_rate(params, second, group)
     return "" if values[0] is None or values[1] is None else points(values[0] - values[1])
 
 
@@ -203,7 +229,7 @@ def headline(params: ReportParams, rows: Sequence[Row], runs: Runs) -> str:
     for row in rows:
         line = [row.key, row.label]
         for group, members in by_group.items():
-            line += [brief(members[row.key]), *[_percent(_paper(params, row, group))] * with_paper]
+            line += [brief(members[row.key]), *[_percent(paper_rate(params, row, group))] * with_paper]
         lines.append(line)
     return table(header, lines, right)
 
@@ -216,7 +242,7 @@ def brief(run: Episodes | Absent) -> str:
     return f"{run.rate} = {run.rate.percent:.1f} % ({low:.1f} to {high:.1f})"
 
 
-def _paper(params: ReportParams, row: Row, group: str) -> float | None:
+def paper_rate(params: ReportParams, row: Row, group: str) -> float | None:
     """Return the paper's rate in percent, if it has one; its average is over the suites that we have."""
     if group == AVERAGE and set(params.suites) != set(SUITES):
         values = [row.paper[suite] for suite in params.suites if suite in row.paper]
@@ -225,7 +251,7 @@ def _paper(params: ReportParams, row: Row, group: str) -> float | None:
 
 
 def _has_paper(params: ReportParams, rows: Sequence[Row], group: str) -> bool:
-    return any(_paper(params, row, group) is not None for row in rows)
+    return any(paper_rate(params, row, group) is not None for row in rows)
 
 
 def _percent(value: float | None) -> str:

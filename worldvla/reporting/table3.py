@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from worldvla.params.report import ReportParams
-from worldvla.reporting import charts, successes
-from worldvla.reporting.markdown import page, table
-from worldvla.reporting.provenance import of_rollouts
+from worldvla.reporting import rate_pages, successes
+from worldvla.reporting.markdown import table
 from worldvla.reporting.published import published
 from worldvla.reporting.runs import TWO_KINDS, Run
 from worldvla.reporting.strips import Block, draw, filmed
@@ -39,22 +38,21 @@ def write_page(folder: Path, params: ReportParams, runs: Runs, timing: Path) -> 
         runs: the runs of `ROWS`.
         timing: folder of the wall-clock files.
     """
-    present = successes.present(runs)
-    if present:
-        title = f"Table 3 on the benchmark {params.benchmark}, scale {params.scale}, seed {params.seed}"
-        charts.success_bars(folder / "table3.png", ROWS, groups(runs), title)
-    text = page(
-        f"# Table 3 at scale `{params.scale}`: success rates with and without chunks, action mask and world model",
-        f"Rollouts on the benchmark `{params.benchmark}`, seed {params.seed}, from initial states that no "
-        "demonstration used. The paper's numbers are for LIBERO and a model of 7 B; it does not state their n, which "
-        "is 450 by all signs (9 tasks of 50 rollouts). Intervals are Wilson's at 95 %, over episodes.",
-        TWO_KINDS,
-        "![success rates with intervals](table3.png)" if present else "",
-        *[block for group, members in groups(runs).items() for block in _group(folder, params, group, members)],
-        "## Where the numbers come from",
-        of_rollouts(present, timing),
+    rate_pages.write(
+        folder,
+        "table3",
+        params,
+        runs,
+        timing,
+        title="success rates with and without chunks, action mask and world model",
+        about="The paper's numbers are for LIBERO and a model of 7 B; it does not state their n, which is 450 by all "
+        "signs (9 tasks of 50 rollouts).",
+        blocks=[
+            TWO_KINDS,
+            rate_pages.bars(folder, "table3", params, ROWS, runs),
+            *[block for group, members in groups(runs).items() for block in _group(folder, params, group, members)],
+        ],
     )
-    (folder / "table3.md").write_text(text, encoding="utf-8")
 
 
 def _group(folder: Path, params: ReportParams, group: str, members: Group) -> list[str]:

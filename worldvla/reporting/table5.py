@@ -5,10 +5,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from worldvla.params.report import ReportParams
-from worldvla.reporting import successes
+from worldvla.reporting import rate_pages, successes
 from worldvla.reporting.curves import Curve, points, success_curves
-from worldvla.reporting.markdown import page, table
-from worldvla.reporting.provenance import of_rollouts
+from worldvla.reporting.markdown import table
 from worldvla.reporting.published import published
 from worldvla.reporting.runs import Absent
 from worldvla.reporting.speed import Speed, Speeds
@@ -65,27 +64,29 @@ def write_page(folder: Path, params: ReportParams, runs: Runs, speeds: Speeds, t
         timing: folder of the wall-clock files.
     """
     curves = {successes.heading(group): _curves(params, members) for group, members in groups(runs).items()}
-    title = f"Table 5 on the benchmark {params.benchmark}, scale {params.scale}, seed {params.seed}"
+    title = rate_pages.chart_title("table5", params)
     drawn = success_curves(folder / "table5.png", curves, title, "frames of the history")
-    text = page(
-        f"# Table 5 at scale `{params.scale}`: success rate and speed over the frames of the history",
-        f"Rollouts on the benchmark `{params.benchmark}`, seed {params.seed}, from initial states that no "
-        "demonstration used. Chunks are under our mask; two frames are rows 1 and 4 of [table 3](table3.md). The paper "
-        "has the goal suite only, on LIBERO with a model of 7 B, n = 450 by all signs. Intervals are Wilson's at "
-        "95 %, over episodes.",
-        "The paper's FPS are on a GPU that it does not name; by all signs it decodes one token after the other "
-        "([forensics](forensics.md)). Ours are actions per second: those of a chunk over the median time of a query, "
-        "one at a time, which encodes the frames that are new and decodes the chunk, all actions at once under our "
-        "mask; on one thread of the processor, or on the GPU where one is named. The two are not comparable; what either "
-        "says is what a further frame costs.",
-        headline(params, runs, speeds),
-        "![success rates over the frames of the history](table5.png)" if drawn else "",
-        *[block for group, members in groups(runs).items() for block in _group(params, group, members, speeds)],
-        "## Where the numbers come from",
-        of_rollouts(successes.present(runs), timing),
-        _measured(speeds),
+    rate_pages.write(
+        folder,
+        "table5",
+        params,
+        runs,
+        timing,
+        title="success rate and speed over the frames of the history",
+        about="Chunks are under our mask; two frames are rows 1 and 4 of [table 3](table3.md). The paper has the goal "
+        "suite only, on LIBERO with a model of 7 B, n = 450 by all signs.",
+        blocks=[
+            "The paper's FPS are on a GPU that it does not name; by all signs it decodes one token after the other "
+            "([forensics](forensics.md)). Ours are actions per second: those of a chunk over the median time of a "
+            "query, one at a time, which encodes the frames that are new and decodes the chunk, all actions at once "
+            "under our mask; on one thread of the processor, or on the GPU where one is named. The two are not "
+            "comparable; what either says is what a further frame costs.",
+            headline(params, runs, speeds),
+            "![success rates over the frames of the history](table5.png)" if drawn else "",
+            *[block for group, members in groups(runs).items() for block in _group(params, group, members, speeds)],
+        ],
+        sources=_measured(speeds),
     )
-    (folder / "table5.md").write_text(text, encoding="utf-8")
 
 
 def headline(params: ReportParams, runs: Runs, speeds: Speeds) -> str:

@@ -3,11 +3,9 @@
 from pathlib import Path
 
 from worldvla.params.report import ReportParams
-from worldvla.reporting import successes
-from worldvla.reporting.markdown import page
-from worldvla.reporting.provenance import of_rollouts
+from worldvla.reporting import rate_pages
 from worldvla.reporting.published import published
-from worldvla.reporting.successes import Comparison, Row, Runs, groups
+from worldvla.reporting.successes import Comparison, Row, Runs
 
 ROWS = [
     Row(
@@ -37,19 +35,15 @@ def write_page(folder: Path, params: ReportParams, runs: Runs, timing: Path) -> 
         runs: the runs of `ROWS`.
         timing: folder of the wall-clock files.
     """
-    text = page(
-        f"# Table 6 at scale `{params.scale}`: success rates with and without pretraining as a world model",
-        f"Rollouts on the benchmark `{params.benchmark}`, seed {params.seed}, from initial states that no "
-        "demonstration used. Neither model answers with chunks; the one without pretraining is row 1 of [table "
-        "3](table3.md). The other starts from the weights of table 4's world model and then trains for as many "
-        "steps: it has had more training in all. The paper's numbers are for LIBERO and a model of 7 B, n = 450 by "
-        "all signs. Intervals are Wilson's at 95 %, over episodes.",
-        *[
-            block
-            for group, members in groups(runs).items()
-            for block in successes.section(params, ROWS, COMPARISONS, group, members)
-        ],
-        "## Where the numbers come from",
-        of_rollouts(successes.present(runs), timing),
+    rate_pages.write(
+        folder,
+        "table6",
+        params,
+        runs,
+        timing,
+        title="success rates with and without pretraining as a world model",
+        about="Neither model answers with chunks; the one without pretraining is row 1 of [table 3](table3.md). The "
+        "other starts from the weights of table 4's world model and then trains for as many steps: it has had more "
+        "training in all. The paper's numbers are for LIBERO and a model of 7 B, n = 450 by all signs.",
+        blocks=rate_pages.sections(params, ROWS, COMPARISONS, runs),
     )
-    (folder / "table6.md").write_text(text, encoding="utf-8")

@@ -22,7 +22,7 @@ class Claim:
     variants: Sequence[str] | None
     direction: Literal["higher", "lower"]
     paper: Sequence[Sequence[str | int]] | None
-    compares: Literal["variants", "every_length", "growth"] = "variants"
+    compares: Literal["variants", "every_length", "growth", "pixels"] = "variants"
     history: Sequence[int] = ()
     every_suite: bool = False
     denied: bool = False

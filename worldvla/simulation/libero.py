@@ -46,8 +46,8 @@ def tasks(benchmark: str, suite: str) -> list[Task]:
     if benchmark == "mini":
         mini = MINI_SUITES[suite]
         return [
-            Task(benchmark, suite, index, goal.name, goal.language, mini_assets.bddl_file(mini, goal))
-            for index, goal in enumerate(mini.goals)
+            Task(benchmark, suite, index, task.name, task.language, mini_assets.bddl_file(mini, task))
+            for index, task in enumerate(mini.tasks)
         ]
     engine.import_libero()
     from libero.libero.benchmark import get_libero_path, libero_task_map, task_maps

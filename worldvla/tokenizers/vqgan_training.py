@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from worldvla.console import Progress
-from worldvla.files import atomic_file
+from worldvla.data.work import checkpoint_file
 from worldvla.params.tokenizer import TokenizerParams
 from worldvla.tokenizers.codebook import MovingCodebook
 from worldvla.tokenizers.discriminator import PatchDiscriminator, hinge_loss
@@ -183,8 +183,8 @@ class _Training:
     def save(self, path: Path, step: int) -> None:
         """Write a checkpoint after ``step`` steps."""
         parts = {name: part.state_dict() for name, part in self._parts().items()}
-        with atomic_file(path) as scratch:
-            torch.save({"step": step} | parts, scratch)
+        with checkpoint_file(path) as stream:
+            torch.save({"step": step} | parts, stream)
 
     def load(self, path: Path) -> int:
         """Restore a checkpoint and return how many steps it has behind it."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from worldvla.files import value_digest
 from worldvla.simulation.cache import CACHE, racing_folder
-from worldvla.simulation.mini.suites import SUITES, Goal, MiniSuite, Part, Thing
+from worldvla.simulation.mini.suites import KINDS, SUITES, Kind, MiniSuite, MiniTask, Part
 
 PROBLEM = "Mini_Tabletop_Manipulation"
 
@@ -34,35 +34,40 @@ def folder() -> Path:
     return final
 
 
-def bddl_file(suite: MiniSuite, goal: Goal) -> Path:
+def bddl_file(suite: MiniSuite, task: MiniTask) -> Path:
     """Return a task's BDDL file."""
-    return folder() / "bddl" / suite.name / f"{goal.name}.bddl"
+    return folder() / "bddl" / suite.name / f"{task.name}.bddl"
+
+
+def object_file(kind: Kind) -> Path:
+    """Return the file of a kind's MuJoCo model."""
+    return folder() / "objects" / f"{kind.name}.xml"
 
 
 def _write(root: Path) -> None:
     (root / "scene.xml").write_text(SCENE)
+    (root / "objects").mkdir()
+    for kind in KINDS:
+        (root / "objects" / f"{kind.name}.xml").write_text(object_xml(kind))
     for suite in SUITES.values():
-        (root / "objects" / suite.name).mkdir(parents=True)
         (root / "bddl" / suite.name).mkdir(parents=True)
-        for thing in suite.things:
-            (root / "objects" / suite.name / f"{thing.name}.xml").write_text(object_xml(thing))
-        for goal in suite.goals:
-            (root / "bddl" / suite.name / f"{goal.name}.bddl").write_text(bddl(suite, goal))
+        for task in suite.tasks:
+            (root / "bddl" / suite.name / f"{task.name}.bddl").write_text(bddl(suite, task))
 
 
-def object_xml(thing: Thing) -> str:
-    """Return the MuJoCo model of a thing, in the form that robosuite's ``MujocoXMLObject`` reads.
+def object_xml(kind: Kind) -> str:
+    """Return the MuJoCo model of a kind of thing, in the form that robosuite's ``MujocoXMLObject`` reads.
 
     Each part is two geoms, as robosuite wants it: one that collides (group 0) and one that is seen (group 1).
     """
-    geoms = "\n".join(_geoms(part) for part in thing.parts)
+    geoms = "\n".join(_geoms(part) for part in kind.parts)
     region = ""
-    if thing.region:
-        position, half_size = (_numbers(vector) for vector in thing.region)
+    if kind.region:
+        position, half_size = (_numbers(vector) for vector in kind.region)
         shape = f'type="box" pos="{position}" size="{half_size}" quat="1 0 0 0"'
         region = f'<site name="contain_region" {shape} rgba="0 0 0 0"/>'
     # The horizontal radius would shrink the region from which the position is drawn: keep it near 0.
-    return f"""<mujoco model="{thing.category}">
+    return f"""<mujoco model="{kind.category}">
 <asset/>
 <worldbody><body>
 <body name="object">
@@ -70,7 +75,7 @@ def object_xml(thing: Thing) -> str:
 {geoms}
 </body>
 <site name="bottom_site" pos="0 0 0" size="0.005" rgba="0 0 0 0"/>
-<site name="top_site" pos="0 0 {thing.top}" size="0.005" rgba="0 0 0 0"/>
+<site name="top_site" pos="0 0 {kind.top}" size="0.005" rgba="0 0 0 0"/>
 <site name="horizontal_radius_site" pos="0.001 0.001 0" size="0.005" rgba="0 0 0 0"/>
 </body></worldbody>
 </mujoco>
@@ -90,9 +95,9 @@ def _numbers(values: tuple[float, ...]) -> str:
     return " ".join(f"{value:g}" for value in values)
 
 
-def bddl(suite: MiniSuite, goal: Goal) -> str:
-    """Return a task's BDDL text: where things start, and LIBERO's ``In`` as the goal."""
-    item, container = suite.thing(goal.item), suite.thing(goal.container)
+def bddl(suite: MiniSuite, task: MiniTask) -> str:
+    """Return a task's BDDL text: where things start, and LIBERO's ``In`` for each goal."""
+    pairs = [(suite.thing(goal.item).instance, suite.thing(goal.container).instance) for goal in task.goals]
     regions, placements = [], []
     for thing in suite.things:
         (x, y), (dx, dy) = thing.centre, thing.jitter
@@ -101,16 +106,22 @@ def bddl(suite: MiniSuite, goal: Goal) -> str:
         placements.append(f"(On {thing.instance} main_table_{thing.name}_region)")
         if thing.region:
             regions.append(f"(contain_region (:target {thing.instance}))")
-    objects = " ".join(f"{thing.instance} - {thing.category}" for thing in suite.things)
+    objects = " ".join(
+        # LIBERO keeps the last list of a category only.
+        " ".join(thing.instance for thing in suite.things if thing.kind == kind) + f" - {kind.category}"
+        for kind in suite.kinds
+    )
+    goals = " ".join(f"(In {item} {container}_contain_region)" for item, container in pairs)
+    of_interest = " ".join(dict.fromkeys(instance for pair in pairs for instance in pair))
     return f"""(define (problem {PROBLEM})
   (:domain robosuite)
-  (:language {goal.language})
+  (:language {task.language})
   (:regions {" ".join(regions)})
   (:fixtures main_table - table)
   (:objects {objects})
-  (:obj_of_interest {item.instance} {container.instance})
+  (:obj_of_interest {of_interest})
   (:init {" ".join(placements)})
-  (:goal (And (In {item.instance} {container.instance}_contain_region)))
+  (:goal (And {goals}))
 )
 """
 

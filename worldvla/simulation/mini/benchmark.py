@@ -17,14 +17,14 @@ from libero.libero.benchmark import Benchmark, register_benchmark  # noqa: E402
 from libero.libero.benchmark import Task as LiberoTask  # noqa: E402
 
 
-class MINI_GOAL(Benchmark):  # noqa: N801 - LIBERO's register takes the name of the class
-    """The suite ``mini_goal``."""
+class MiniBenchmark(Benchmark):
+    """An embedded suite; the name of the class says which."""
 
     def __init__(self, task_order_index: int = 0) -> None:
         """List the tasks; there is one order only."""
         super().__init__(task_order_index)
-        self.name = "mini_goal"
-        self._suite = environments.tasks("mini", "goal")
+        self.name = type(self).__name__.lower()
+        self._suite = environments.tasks("mini", self.name.removeprefix("mini_"))
         self.tasks = [
             LiberoTask(task.name, task.language, "Libero", self.name, task.bddl_file.name, f"{task.name}.npy")
             for task in self._suite
@@ -40,4 +40,22 @@ class MINI_GOAL(Benchmark):  # noqa: N801 - LIBERO's register takes the name of 
         return environments.init_states(self._suite[i])
 
 
-register_benchmark(MINI_GOAL)
+# LIBERO's register takes the names of the classes.
+class MINI_GOAL(MiniBenchmark):  # noqa: N801
+    """The suite ``mini_goal``."""
+
+
+class MINI_SPATIAL(MiniBenchmark):  # noqa: N801
+    """The suite ``mini_spatial``."""
+
+
+class MINI_OBJECT(MiniBenchmark):  # noqa: N801
+    """The suite ``mini_object``."""
+
+
+class MINI_LONG(MiniBenchmark):  # noqa: N801
+    """The suite ``mini_long``."""
+
+
+for _benchmark in (MINI_GOAL, MINI_SPATIAL, MINI_OBJECT, MINI_LONG):
+    register_benchmark(_benchmark)

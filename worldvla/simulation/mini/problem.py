@@ -11,7 +11,7 @@ from robosuite.models.grippers.panda_gripper import PandaGripper
 from robosuite.models.objects import MujocoXMLObject
 
 from worldvla.simulation.mini import assets, visuals
-from worldvla.simulation.mini.suites import SUITES, Thing
+from worldvla.simulation.mini.suites import KINDS, Kind
 
 CONTROL_HZ = 10
 TIMESTEP_S = 0.01
@@ -67,25 +67,24 @@ class RegionSampler(TableRegionSampler):
         super().__init__(*args, **kwargs, z_offset=0.001)
 
 
-def _register_thing(suite: str, thing: Thing) -> None:
-    path = str(assets.folder() / "objects" / suite / f"{thing.name}.xml")
+def _register_kind(kind: Kind) -> None:
+    path = str(assets.object_file(kind))
 
     def init(self: MujocoXMLObject, name: str) -> None:
         joints = [{"type": "free", "damping": "0.0005"}]
         MujocoXMLObject.__init__(self, path, name, joints=joints, duplicate_collision_geoms=False)
         # What LIBERO reads of its own objects.
-        self.category_name = thing.category
-        self.rotation, self.rotation_axis = (-thing.yaw, thing.yaw), "z"
+        self.category_name = kind.category
+        self.rotation, self.rotation_axis = (-kind.yaw, kind.yaw), "z"
         self.object_properties = {"vis_site_names": {}}
 
     # LIBERO makes the category's name of the class's: MiniCan -> mini_can
-    class_name = "".join(word.capitalize() for word in thing.category.split("_"))
+    class_name = "".join(word.capitalize() for word in kind.category.split("_"))
     register_object(type(class_name, (MujocoXMLObject,), {"__init__": init}))
 
 
 register_problem(Mini_Tabletop_Manipulation)
 REGION_SAMPLERS[assets.PROBLEM.lower()] = {"table": RegionSampler}
 GRIPPER_MAPPING[GRIPPER] = MiniPandaGripper
-for _suite in SUITES.values():
-    for _thing in _suite.things:
-        _register_thing(_suite.name, _thing)
+for _kind in KINDS:
+    _register_kind(_kind)

@@ -1,0 +1,77 @@
+"""The paper's sizes resolve, are the paper's, and the page that says what they cost is up to date."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import paper_scale
+from worldvla.params import strict
+from worldvla.params.tokenizer import TokenizerParams
+from worldvla.tokenizers.vqgan import VQGANConfig
+from worldvla.tokenizers.vqgan_training import config
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return paper_scale.runs()
+
+
+def test_every_run_of_every_table_resolves_with_the_paper_s_settings(runs):
+    assert {run.suite for run in runs} == {"spatial", "object", "goal", "long"}
+    for run in runs:
+        params = run.train
+        assert (params.vocabulary, params.learning_rate, params.batch, params.clip) == ("chameleon", 5e-6, 32, 4.0)
+    table2 = {run.pixels for run in runs if run.train.episodes == "all"}
+    assert table2 == {256, 512}
+    default = {run.suite: run.train for run in runs if run.name == "action_world_chunk_mask"}
+    assert {suite: params.chunk for suite, params in default.items()} == {
+        "spatial": 5,
+        "object": 5,
+        "goal": 5,
+        "long": 10,
+    }
+    assert all((params.history, params.rounds, params.alpha) == (2, 1, 0.04) for params in default.values())
+
+
+def test_the_model_is_chameleon_7b_and_the_tokenizer_the_published_one(runs):
+    assert round(paper_scale.size(runs[0].train).total / 1e9, 3) == 7.014  # the language model of transformers' default
+    sizes = strict.read_yaml(REPOSITORY / "conf/paper.yaml")["tokenizer"]
+    assert config(strict.build(TokenizerParams, sizes | {"pixels": 256, "seed": 0}, "tokenizer")) == VQGANConfig()
+
+
+def test_steps_are_the_release_s_epochs_of_the_spatial_suite(runs):
+    run = next(run for run in runs if run.train.episodes == "all" and run.suite == "spatial")
+    epochs = run.train.steps * run.train.batch / paper_scale.samples_per_epoch("action", run)
+    assert epochs == pytest.approx(paper_scale.EPOCHS, rel=0.01)
+    assert run.train.decay_start == 1.0  # a constant rate
+
+
+def test_samples_are_as_long_as_the_release_s(runs):
+    """The lengths for about 20 tokens of text that were computed from the released code."""
+    params = {run.suite: run.train for run in runs if run.name == "action_world_chunk_mask"}
+    lengths = {
+        (kind, suite, pixels): paper_scale.sample(kind, params[suite], pixels).layout.length
+        for kind, suite in (("action", "goal"), ("action", "long"), ("world", "goal"))
+        for pixels in (256, 512)
+    }
+    assert lengths == {
+        ("action", "goal", 256): 620,
+        ("action", "goal", 512): 2188,
+        ("action", "long", 256): 665,
+        ("action", "long", 512): 2233,
+        ("world", "goal", 256): 584,
+        ("world", "goal", 512): 2152,
+    }
+
+
+def test_flops_follow_from_parameters_tokens_and_attention():
+    model = paper_scale.Size(body=10, head=3, total=16, width=2, layers=5)
+    assert model.forward(tokens=7, answered=4) == 2 * (10 * 7 + 3 * 4) + 5 * (2 * 7 * 7 * 2 + 2 * 7 * 7 * 2)
+    assert model.cache(3) == 3 * 5 * 2 * 2 * 2  # tokens, layers, width, keys and values, bytes
+
+
+def test_the_page_holds_what_the_script_prints():
+    page = (REPOSITORY / "docs/paper_scale.md").read_text()
+    assert page.endswith(paper_scale.report() + "\n"), "paste the output of: python -m benchmarks.paper_scale"

@@ -1,0 +1,67 @@
+"""Work is continued only by the same code, and what cannot be written says why."""
+
+import os
+import resource
+from pathlib import Path
+
+import pytest
+import torch
+
+import worldvla
+from worldvla.data.work import checkpoint_file, work_folder
+
+
+def test_work_is_continued_by_the_same_code_only(tmp_path, monkeypatch):
+    for package in ("worldvla", "pipeline"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").touch()
+    monkeypatch.setattr(worldvla, "__file__", str(tmp_path / "worldvla/__init__.py"))
+    folders = [work_folder("train", "inputs")]
+    assert work_folder("train", "inputs") == folders[0]
+    for path in ("worldvla/masks.py", "pipeline/train.py"):
+        (tmp_path / path).write_text("changed")
+        folders.append(work_folder("train", "inputs"))
+    assert len(set(folders)) == 3
+
+
+def save(folder: Path, size: int) -> None:
+    with checkpoint_file(folder / "checkpoint.pt") as stream:
+        torch.save({"model": torch.zeros(size)}, stream)
+
+
+def test_a_checkpoint_is_read_as_it_was_written(tmp_path):
+    save(tmp_path, 3)
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["model"].tolist() == [0, 0, 0]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+@pytest.mark.parametrize("size", [1, 1 << 20])
+def test_a_full_disk_is_an_error_of_the_disk(tmp_path, size):
+    # Where the file is written until it is whole.
+    (tmp_path / f".partial-{os.getpid()}-checkpoint.pt").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        save(tmp_path, size)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_stops_growing_halfway_is_an_error_of_the_disk(tmp_path):
+    """What torch writes last would still fit, so that nothing but its own error is left at the end."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            save(tmp_path, 1 << 20)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_errors_of_saving_stay_what_they_are(tmp_path, monkeypatch):
+    def fail(content: object, stream: object) -> None:
+        raise RuntimeError("no such device")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(RuntimeError, match="no such device"):
+        save(tmp_path, 1)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,87 @@
+"""What in ``params.yaml`` does not go together."""
+
+import itertools
+from pathlib import Path
+
+from worldvla.params import strict
+from worldvla.params.benchmarks import max_steps
+from worldvla.params.experiment import ExperimentParams, VariantParams
+
+
+def all_variants(experiment: ExperimentParams) -> dict[str, VariantParams]:
+    """Return all kinds of model by name, wherever they start from."""
+    return {**experiment.variants, **experiment.finetune, **experiment.other_pixels}
+
+
+def contradictions(experiment: ExperimentParams, params: Path) -> list[str]:
+    """Return a sentence for every pair of values that do not go together."""
+    faults = []
+    variants = all_variants(experiment)
+    groups = {"variants": experiment.variants, "finetune": experiment.finetune, "other_pixels": experiment.other_pixels}
+    faults += [
+        f"{params}: '{name}' is in {first} and in {second}; give one of them another name"
+        for (first, names), (second, others) in itertools.combinations(groups.items(), 2)
+        for name in names
+        if name in others
+    ]
+    if experiment.finetune:
+        faults += [f"{params}: {fault}" for fault in _start_faults(experiment)]
+    if experiment.other_pixels and "other" not in experiment.images:
+        faults.append(
+            f"{params}: other_pixels has '{next(iter(experiment.other_pixels))}' but images is "
+            f"{list(experiment.images)}; add other to images, or make other_pixels {{}}"
+        )
+    here = {**experiment.variants, **experiment.finetune}
+    lists = (
+        ("rollout", experiment.rollout, here, "action"),
+        ("speed", experiment.speed, here, "action"),
+        ("generate", experiment.generate, here, "world"),
+        ("other_pixels", tuple(experiment.other_pixels), experiment.other_pixels, "action"),
+    )
+    for stage, names, known, kind in lists:
+        for name in names:
+            if name not in known:
+                faults.append(f"{params}: {stage} has '{name}'; {strict.known(name, known)}")
+            elif kind not in known[name].samples:
+                trained = ", ".join(known[name].samples)
+                faults.append(
+                    f"{params}: {stage} has '{name}', whose samples are {trained}; expected {kind} among them"
+                )
+    faults += [
+        f"{params}: generate has '{name}', which is trained on all episodes, the clips to predict among them; expected "
+        "episodes: train"
+        for name in experiment.generate
+        if name in here and here[name].episodes == "all"
+    ]
+    for suite in experiment.suites:
+        limit = max_steps(experiment.benchmark, suite)
+        numbers = {"chunk": experiment.chunk, "history": experiment.history, "rounds": experiment.rounds}
+        for name, variant in variants.items():
+            numbers |= {f"the chunk of '{name}'": variant.chunk, f"the history of '{name}'": variant.history}
+        faults += [
+            f"{params}: {name} is {number}; expected at most {limit}, the longest episode of the suite '{suite}'"
+            for name, number in numbers.items()
+            if number is not None and number > limit
+        ]
+    if experiment.demonstrations == "local" and experiment.demonstrations_folder is None:
+        faults.append(f"{params}: demonstrations is 'local' but demonstrations_folder is null; name the folder")
+    if experiment.demonstrations != "local" and experiment.demonstrations_folder is not None:
+        faults.append(
+            f"{params}: demonstrations_folder is for demonstrations: local, which is "
+            f"'{experiment.demonstrations}'; make the folder null"
+        )
+    if experiment.demonstrations == "hub" and experiment.benchmark != "libero":
+        faults.append(f"{params}: demonstrations is 'hub' but only the benchmark 'libero' is published; use scripted")
+    return faults
+
+
+def _start_faults(experiment: ExperimentParams) -> list[str]:
+    """Return what is wrong with the variant whose weights others start from."""
+    start = experiment.finetune_from
+    if start not in experiment.variants:
+        return [f"finetune_from is '{start}', which no variant is called; {strict.known(start, experiment.variants)}"]
+    samples = experiment.variants[start].samples
+    if "world" not in samples:
+        trained = ", ".join(samples)
+        return [f"finetune_from is '{start}', whose samples are {trained}; expected world among them (table 6)"]
+    return []

@@ -1,0 +1,74 @@
+"""The page of table 2: the benchmark, with all demonstrations for training and images of two sizes."""
+
+import math
+from pathlib import Path
+
+from worldvla.params.report import ReportParams
+from worldvla.reporting import rate_pages, successes
+from worldvla.reporting.markdown import table
+from worldvla.reporting.published import published
+from worldvla.reporting.successes import Comparison, Row, Runs
+
+# Our variants, of the main size of images and of the other one, and the stages of their rollouts.
+STAGES = {"all_data": "rollout", "all_data_other": "rollout_other_pixels"}
+# The paper's rows that stand beside ours, by the keys of ours.
+PAPER = {"smaller": "worldvla_256", "larger": "worldvla_512"}
+SUITES = ("spatial", "object", "goal", "long", "average")  # in the order of the paper's table 2
+COMPARISONS = [Comparison("larger", "smaller", "larger images help")]
+
+
+def rows(params: ReportParams) -> list[Row]:
+    """Return our two rows: first the one of the smaller images, whichever variant that is."""
+    sizes = {variant: params.variants[variant].pixels for variant in STAGES if variant in params.variants}
+    ordered = sorted(STAGES, key=lambda variant: sizes.get(variant, math.inf))
+    found = []
+    for (key, paper), variant in zip(PAPER.items(), ordered, strict=True):
+        size = f"{sizes[variant]} px" if variant in sizes else f"{key} images"
+        name, label = f"the model with {size}", f"action world model, {size}"
+        found.append(Row(key, name, label, variant, published("table2")[paper], every_task=True))
+    return found
+
+
+def write_page(folder: Path, params: ReportParams, runs: Runs, timing: Path) -> None:
+    """Write ``table2.md``.
+
+    Args:
+        folder: the reports.
+        params: what the reports are about.
+        runs: the runs of `rows`.
+        timing: folder of the wall-clock files.
+    """
+    ours = rows(params)
+    rate_pages.write(
+        folder,
+        "table2",
+        params,
+        runs,
+        timing,
+        title="success rates by suite with all demonstrations for training, and images of two sizes",
+        about="Action world models with chunks under our mask, trained on all episodes of all tasks and scored on "
+        "every task; the sides of their images differ. The paper's numbers are for LIBERO and a model of 7 B, n = 500 "
+        "(10 tasks of 50 rollouts): our smaller images stand beside its 256 pixels, our larger ones beside its 512.",
+        blocks=[
+            successes.headline(params, ours, runs),
+            *rate_pages.sections(params, ours, COMPARISONS, runs),
+            "## The paper's other rows",
+            "Success rates in percent, as printed. An empty cell: not printed. Nothing here trains these models.",
+            _others(),
+        ],
+    )
+
+
+def _others() -> str:
+    """Return the paper's rows that are not of its own model."""
+    lines = [
+        [row["name"], row["actions"], "yes" if row["pretraining"] else "no", *[_cell(row, suite) for suite in SUITES]]
+        for key, row in published("table2").items()
+        if key not in PAPER.values()
+    ]
+    suites = [suite.capitalize() for suite in SUITES]
+    return table(["Model", "Actions", "Pretraining", *suites], lines, right=suites)
+
+
+def _cell(row: dict[str, float], suite: str) -> str:
+    return f"{row[suite]:.1f}" if suite in row else ""

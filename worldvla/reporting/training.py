@@ -1,0 +1,187 @@
+"""The page of the trainings: loss curves of every model, their ends, and what the image tokenizers keep."""
+
+import csv
+import itertools
+import json
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import pyarrow.parquet as pq
+
+from worldvla.params.report import ReportParams
+from worldvla.reporting.markdown import page, table
+from worldvla.reporting.provenance import duration, timing_of
+from worldvla.reporting.runs import SUITES, Absent
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+NUM_POINTS = 40  # of a curve: each is the mean of as many steps
+COLUMNS = 4
+DPI = 80
+
+
+@dataclass(frozen=True)
+class Training:
+    """The curve of one model: the mean loss of equal stretches of steps, by their last steps; validations by theirs."""
+
+    steps: Sequence[int]
+    losses: Sequence[float]
+    validated: Sequence[int]
+    validation_losses: Sequence[float]
+
+
+Trainings = Mapping[str, Mapping[str, Training | Absent]]  # suite -> variant -> training
+
+
+def read_trainings(models: Path, params: ReportParams) -> Trainings:
+    """Return the trainings of all variants, suites in the paper's order.
+
+    Args:
+        models: folder of all models.
+        params: what the reports are about.
+    """
+    return {
+        suite: {
+            name: _read(models / f"{name}-{suite}", Absent(f"{variant.stage('train')}@{name}-{suite}", planned=True))
+            for name, variant in params.variants.items()
+        }
+        for suite in SUITES
+        if suite in params.suites
+    }
+
+
+def _read(model: Path, absent: Absent) -> Training | Absent:
+    path = model / "curve.parquet"
+    if not path.exists():
+        return absent
+    columns = pq.read_table(path, columns=["loss", "validation_loss"]).to_pydict()
+    losses, scored = columns["loss"], columns["validation_loss"]
+    length = math.ceil(len(losses) / NUM_POINTS)
+    stretches = [losses[start : start + length] for start in range(0, len(losses), length)]
+    validated = [step for step, loss in enumerate(scored, start=1) if loss is not None]
+    return Training(
+        list(itertools.accumulate(map(len, stretches))),
+        [sum(stretch) / len(stretch) for stretch in stretches],
+        validated,
+        [scored[step - 1] for step in validated],
+    )
+
+
+def write_page(folder: Path, params: ReportParams, trainings: Trainings, tokenizers: Path, timing: Path) -> None:
+    """Write ``training.md``, its pictures, and the numbers that `dvc plots` draws: ``training_loss.csv``, ``validation_loss.csv``.
+
+    Args:
+        folder: the reports.
+        params: what the reports are about.
+        trainings: by suite and variant.
+        tokenizers: folder of the tokenizers of each suite and size of images.
+        timing: folder of the wall-clock files.
+    """
+    text = page(
+        f"# Training at scale `{params.scale}`: the loss of every model, and what its images keep",
+        f"Benchmark `{params.benchmark}`, {params.demonstrations} demonstrations, seed {params.seed}. The loss is the "
+        "weighted cross-entropy of the answers plus the z-loss, so that models of different kinds of samples cannot be "
+        "compared by it. Lines: means of equal stretches of steps; points: held-out episodes. A model that is trained "
+        "on all episodes has none held out. The same numbers: [training_loss.csv](training_loss.csv) and "
+        "[validation_loss.csv](validation_loss.csv); `dvc plots show` draws them, `dvc plots diff` those of experiments.",
+        *[block for suite, group in trainings.items() for block in _section(folder, params, suite, group, timing)],
+        "## Images after the tokenizer",
+        "Held-out frames, encoded and decoded. The foreground is what moves: robot and items.",
+        *_tokenizers(folder, params, tokenizers),
+    )
+    (folder / "training.md").write_text(text, encoding="utf-8")
+    present = {
+        f"{name}-{suite}": training
+        for suite, group in trainings.items()
+        for name, training in group.items()
+        if isinstance(training, Training)
+    }
+    _write_csv(folder / "training_loss.csv", {run: (one.steps, one.losses) for run, one in present.items()})
+    _write_csv(
+        folder / "validation_loss.csv", {run: (one.validated, one.validation_losses) for run, one in present.items()}
+    )
+
+
+def _write_csv(path: Path, curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> None:
+    """Write steps and losses by run."""
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(("run", "step", "loss"))
+        for run, (steps, losses) in curves.items():
+            writer.writerows((run, step, f"{loss:.4f}") for step, loss in zip(steps, losses, strict=True))
+
+
+def _section(
+    folder: Path, params: ReportParams, suite: str, group: Mapping[str, Training | Absent], timing: Path
+) -> list[str]:
+    """Return heading, picture and table of a suite."""
+    lines = []
+    for name, training in group.items():
+        kinds = " and ".join(params.variants[name].samples)
+        if isinstance(training, Absent):
+            lines.append([name, kinds, "", str(training), "", ""])
+            continue
+        validation = f"{training.validation_losses[-1]:.3f}" if training.validation_losses else ""
+        seconds = duration(timing_of(timing, f"{name}-{suite}", "train", "finetune"))
+        lines.append([name, kinds, str(training.steps[-1]), f"{training.losses[-1]:.3f}", validation, seconds])
+    header = ["Model", "Samples", "Steps", "Loss at the end", "Validation loss", "Time"]
+    picture = f"training-{suite}.png"
+    drawn = _draw(folder / picture, {name: one for name, one in group.items() if isinstance(one, Training)})
+    return [
+        f"## {suite.capitalize()} suite",
+        f"![loss of each model over its steps, {suite} suite]({picture})" if drawn else "",
+        table(header, lines, right=header[2:]),
+    ]
+
+
+def _draw(path: Path, trainings: Mapping[str, Training]) -> bool:
+    """Draw one panel per model; return whether there was any."""
+    if not trainings:
+        return False
+    lines = math.ceil(len(trainings) / COLUMNS)
+    figure, grid = plt.subplots(lines, COLUMNS, squeeze=False, figsize=(12, 1.9 * lines), layout="constrained")
+    for axes in grid.flat[len(trainings) :]:
+        axes.set_visible(False)
+    for axes, (name, training) in zip(grid.flat, trainings.items(), strict=False):
+        axes.plot(training.steps, training.losses, color="#c98a2e", linewidth=1.2)
+        axes.plot(training.validated, training.validation_losses, "o", color="#1f5f78", markersize=3)
+        axes.set_yscale("log")
+        axes.set_title(name, fontsize=9)
+        axes.tick_params(labelsize=7, which="both")
+    figure.savefig(path, dpi=DPI, metadata={"Software": None})
+    plt.close(figure)
+    return True
+
+
+def _tokenizers(folder: Path, params: ReportParams, tokenizers: Path) -> list[str]:
+    """Return the table of the image tokenizers and their pictures, copied to the reports."""
+    sizes = {variant.images: variant.pixels for variant in params.variants.values()}
+    lines, pictures = [], []
+    for suite in [suite for suite in SUITES if suite in params.suites]:
+        for images, pixels in sizes.items():
+            source = tokenizers / f"{suite}-{images}"
+            if not (source / "summary.json").exists():
+                gap = str(Absent(f"tokenizer@{suite}-{images}", planned=True))
+                lines.append([suite, f"{pixels} px", gap, "", "", ""])
+                continue
+            summary = json.loads((source / "summary.json").read_text(encoding="utf-8"))
+            lines.append(
+                [
+                    suite,
+                    f"{pixels} px",
+                    f"{summary['psnr']:.1f} dB",
+                    f"{summary['foreground_psnr']:.1f} dB",
+                    str(summary["num_codes_used"]),
+                    str(summary["num_frames"]),
+                ]
+            )
+            name = f"tokenizer-{suite}-{pixels}px.png"
+            shutil.copyfile(source / "reconstructions.png", folder / name)
+            pictures.append(f"![{suite} suite at {pixels} px: frames above, decoded from their codes below]({name})")
+    header = ["Suite", "Images", "PSNR", "PSNR of the foreground", "Codes used", "Frames"]
+    return [table(header, lines, right=header[2:]), *pictures]
