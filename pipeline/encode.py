@@ -31,7 +31,7 @@ def main(*, params: Path, filtered: Path, split: Path, tokenizer: Path, out: Pat
         if (task, demo) not in num_frames:
             raise ValueError(
                 f"{split}: the episode '{task}/{demo}' is not among the kept ones of {filtered}; expected all of them "
-                "there. Run: dvc repro filter split"
+                "there. Run: dvc repro -f filter split"
             )
     image_tokenizer = ImageTokenizer.load(tokenizer)
     inputs = [files.folder_digest(filtered), files.file_digest(split), files.folder_digest(tokenizer)]

@@ -102,10 +102,13 @@ class Runner:
                 self.say("parallel: waiting for another DVC process in this repository to end")
 
     def launch(self) -> None:
-        """Start what may start now, first what most work waits for; a stage that runs alone waits for the others to end."""
+        """Start what may start now, first what most work waits for.
+
+        A stage that runs alone comes first where nothing runs: later, the others would have to end for it.
+        """
         num_threads = max(1, num_cores() // self.jobs)
-        urgency = self.times.urgency()
-        for stage in sorted(self.ready, key=lambda stage: -urgency[stage.addressing]):
+        urgency, idle = self.times.urgency(), not self.running
+        for stage in sorted(self.ready, key=lambda stage: (not (idle and is_alone(stage)), -urgency[stage.addressing])):
             alone = is_alone(stage)
             if len(self.running) == self.jobs or any(map(is_alone, self.running)) or (alone and self.running):
                 return

@@ -17,7 +17,14 @@ from worldvla.params.split import SplitParams
 def main(*, params: Path, filtered: Path, out: Path) -> None:
     """Split the episodes of one suite."""
     settings = strict.read(SplitParams, params)
-    pairs = [(row["task"], row["demo"]) for row in read_episodes_table(filtered) if row["kept"]]
+    episodes = read_episodes_table(filtered)
+    pairs = [(row["task"], row["demo"]) for row in episodes if row["kept"]]
+    empty = sorted({row["task"] for row in episodes} - {task for task, _ in pairs})
+    if empty:
+        raise ValueError(
+            f"{filtered}: no episode of the task '{empty[0]}' was kept; expected one or more of every task; see the reasons in "
+            "its episodes.parquet, and get more demonstrations"
+        )
     split = splits.split_episodes(pairs, settings.protocol)
     rows = [{"suite": settings.suite, "task": task, "demo": demo, "split": split[task, demo]} for task, demo in pairs]
     write_table(out, rows, splits.SCHEMA)

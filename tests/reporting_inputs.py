@@ -215,7 +215,8 @@ def write_curve(folder: Path, num_steps: int, validated: tuple[int, ...]) -> Non
     """Write the curve of a training whose loss is 1 over its steps; validations are half of it."""
     steps = range(1, num_steps + 1)
     rows = [
-        {"step": step, "loss": 1 / step, "validation_loss": 0.5 / step if step in validated else None} for step in steps
+        {"step": step, "cross_entropy": 1 / step, "validation_loss": 0.5 / step if step in validated else None}
+        for step in steps
     ]
     folder.mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist(rows), folder / "curve.parquet")

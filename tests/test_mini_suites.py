@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from worldvla.simulation.expert import OPEN, Expert, command
+from worldvla.simulation.gallery import sheet
 from worldvla.simulation.libero import Environment, max_steps, tasks
 from worldvla.simulation.mini import assets
-from worldvla.simulation.mini.gallery import sheet
 from worldvla.simulation.mini.starts import TABLE_TOP, draw_start
 from worldvla.simulation.mini.suites import INIT_STATE_SEED, KINDS, SUITES, MiniSuite, MiniTask, Thing
 

@@ -205,8 +205,20 @@ class TestResolve:
             ),
             (
                 {"rollout": ["action", "all_data_other"]},
-                "params.yaml: rollout has 'all_data_other'; did you mean 'all_data'?",
+                "params.yaml: rollout has 'all_data_other', which sees images of the other size; expected one of variants "
+                "or finetune (those of other_pixels are rolled out without being named)",
             ),
+            (
+                {"other_pixels": {}},
+                "params.yaml: images is ['main', 'other'] but other_pixels is empty: nothing would see them; make images "
+                "[main]",
+            ),
+            (
+                {"variants__world__episodes": "all", "generate": ["action_world_chunk_mask"]},
+                "params.yaml: finetune_from is 'world', which is trained on all episodes; expected episodes: train, as in "
+                "finetune",
+            ),
+            ({"speed": []}, "params.yaml: speed is []; expected at least one variant, each once"),
             (
                 {"history": LIMIT + 1},
                 f"params.yaml: history is {LIMIT + 1}; expected at most {LIMIT}, the longest episode of the suite 'goal'",
@@ -315,6 +327,14 @@ class TestResolve:
     def test_a_wrong_value_is_one_clear_sentence(self, changes, message):
         edit("params.yaml", **changes)
         assert faults() == [message]
+
+    def test_a_suite_of_another_benchmark_is_refused(self, monkeypatch):
+        monkeypatch.setitem(MAX_STEPS, "mini", {"goal": LIMIT})
+        edit("params.yaml", suites=["long", "goal"], chunk=LIMIT + 1)
+        assert faults() == [
+            "params.yaml: suite 'long' is not in the benchmark 'mini'; it has: goal",
+            f"params.yaml: chunk is {LIMIT + 1}; expected at most {LIMIT}, the longest episode of the suite 'goal'",
+        ]
 
     @pytest.mark.parametrize(
         ("changes", "message"),

@@ -115,7 +115,9 @@ def test_tasks_are_named_as_in_libero():
     assert "(In mini_milk_1 mini_basket_1_contain_region)" in TASKS[2].bddl_file.read_text()
     with pytest.raises(ValueError, match=r"benchmark is 'real'; known: mini, libero"):
         tasks("real", "goal")
-    with pytest.raises(ValueError, match=r"suite 'kitchen' is not in the benchmark 'mini'; it has: goal"):
+    with pytest.raises(
+        ValueError, match=r"suite 'kitchen' is not in the benchmark 'mini'; it has: spatial, object, goal, long"
+    ):
         tasks("mini", "kitchen")
 
 

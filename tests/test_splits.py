@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline import split as stage
 from worldvla.data.episodes import write_table
 from worldvla.data.splits import SCHEMA, SPLITS, read_split, split_episodes
 
@@ -74,3 +75,13 @@ def test_a_split_file_is_read_back_without_its_empty_splits(tmp_path):
     write_table(path, [rows[0] | {"split": "test"}], SCHEMA)
     with pytest.raises(ValueError, match="unknown split 'test'; expected one of train, val_ind, val_ood"):
         read_split(path)
+
+
+def test_a_task_without_any_kept_episode_is_refused(tmp_path, monkeypatch):
+    rows = [{"task": "push", "demo": "demo_0", "kept": True}, {"task": "pull", "demo": "demo_0", "kept": False}]
+    monkeypatch.setattr(stage, "read_episodes_table", lambda _: rows)
+    params = tmp_path / "params.yaml"
+    params.write_text("split: {benchmark: mini, suite: goal, protocol: paper}")
+    with pytest.raises(ValueError, match=r"filtered: no episode of the task 'pull' was kept; expected one or more"):
+        stage.main(params=params, filtered=Path("filtered"), out=tmp_path / "split.parquet")
+    assert not (tmp_path / "split.parquet").exists()

@@ -38,15 +38,14 @@ class AnswerLoss:
     ``alpha`` is the paper's factor of images (section 4.1: 0.04). ``alpha_on`` "release" makes it the weight of a code in
     one weighted mean over all answered tokens, while an image's markers weigh 1, as in the released code. "paper" is
     equation 4: the mean over action samples, plus alpha times the mean over samples that answer with images.
-    Both are None where no sample answers with an image. ``z_weight`` is the factor of the mean squared log-partition,
-    unweighted; 1e-5 in the release.
+    ``z_weight`` is the factor of the mean squared log-partition, unweighted; 1e-5 in the release.
 
     Deviation: the release's range of codes is off by one (3..8194); ours is the codes' (4..8195).
     """
 
     ids: Vocabulary
-    alpha: float | None
-    alpha_on: Reading | None
+    alpha: float
+    alpha_on: Reading
     z_weight: float
 
     @classmethod
@@ -66,6 +65,8 @@ class AnswerLoss:
                     f"train: {name} is null; expected what images weigh, as the run has {' and '.join(drawing)} samples; "
                     f"set {place}"
                 )
+        if params.alpha is None or params.alpha_on is None:
+            return cls(ids, 1.0, "release", params.z_loss)  # of actions alone: every token weighs the same
         return cls(ids, params.alpha, params.alpha_on, params.z_loss)
 
     def __call__(self, groups: Sequence[tuple[Tensor, Tensor]], head: nn.Module) -> Loss:
@@ -102,12 +103,8 @@ class AnswerLoss:
 
     def _weights(self, kinds: Tensor) -> Tensor:
         """Return the weight of every answered token's cross-entropy in the sum [num_answered]."""
-        if self.alpha is None:
-            assert not kinds.any(), "only actions are answered without alpha"
-        if self.alpha is None or self.alpha_on == "release":
-            weights = torch.ones(len(kinds), device=kinds.device)
-            if self.alpha is not None:
-                weights.masked_fill_(kinds == 1, self.alpha)
+        if self.alpha_on == "release":
+            weights = torch.ones(len(kinds), device=kinds.device).masked_fill_(kinds == 1, self.alpha)
             return weights / weights.sum()
         draws = kinds > 0
         in_actions, in_images = (~draws).sum().clamp_min(1), draws.sum().clamp_min(1)

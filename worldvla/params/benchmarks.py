@@ -10,10 +10,11 @@ NUM_INIT_STATES = 50  # fixed initial states per task, in both benchmarks
 # Control steps that a rollout may take before it counts as failed.
 MAX_STEPS: dict[str, dict[str, int]] = {
     "mini": {
-        "goal": 90,  # demonstrations take about 36 steps
-        "spatial": 90,  # demonstrations are as long as goal's
-        "object": 90,  # as long as goal's, too
-        "long": 200,  # demonstrations take about 69 steps
+        # Three times as many as a demonstration takes (docs/suites.md).
+        "spatial": 90,
+        "object": 90,
+        "goal": 90,
+        "long": 200,
     },
     "libero": {
         "spatial": 220,  # longest training demonstration has 193 steps

@@ -31,6 +31,11 @@ def contradictions(experiment: ExperimentParams, params: Path) -> list[str]:
             f"{params}: other_pixels has '{next(iter(experiment.other_pixels))}' but images is "
             f"{list(experiment.images)}; add other to images, or make other_pixels {{}}"
         )
+    if not experiment.other_pixels and "other" in experiment.images:
+        faults.append(
+            f"{params}: images is {list(experiment.images)} but other_pixels is empty: nothing would see them; make images "
+            "[main]"
+        )
     here = {**experiment.variants, **experiment.finetune}
     lists = (
         ("rollout", experiment.rollout, here, "action"),
@@ -40,7 +45,12 @@ def contradictions(experiment: ExperimentParams, params: Path) -> list[str]:
     )
     for stage, names, known, kind in lists:
         for name in names:
-            if name not in known:
+            if name in experiment.other_pixels and name not in known:
+                faults.append(
+                    f"{params}: {stage} has '{name}', which sees images of the other size; expected one of variants or "
+                    "finetune (those of other_pixels are rolled out without being named)"
+                )
+            elif name not in known:
                 faults.append(f"{params}: {stage} has '{name}'; {strict.known(name, known)}")
             elif kind not in known[name].samples:
                 trained = ", ".join(known[name].samples)
@@ -54,7 +64,11 @@ def contradictions(experiment: ExperimentParams, params: Path) -> list[str]:
         if name in here and here[name].episodes == "all"
     ]
     for suite in experiment.suites:
-        limit = max_steps(experiment.benchmark, suite)
+        try:
+            limit = max_steps(experiment.benchmark, suite)
+        except ValueError as error:
+            faults.append(f"{params}: {error}")
+            continue
         numbers = {"chunk": experiment.chunk, "history": experiment.history, "rounds": experiment.rounds}
         for name, variant in variants.items():
             numbers |= {f"the chunk of '{name}'": variant.chunk, f"the history of '{name}'": variant.history}
@@ -80,8 +94,12 @@ def _start_faults(experiment: ExperimentParams) -> list[str]:
     start = experiment.finetune_from
     if start not in experiment.variants:
         return [f"finetune_from is '{start}', which no variant is called; {strict.known(start, experiment.variants)}"]
-    samples = experiment.variants[start].samples
+    variant, samples = experiment.variants[start], experiment.variants[start].samples
     if "world" not in samples:
         trained = ", ".join(samples)
         return [f"finetune_from is '{start}', whose samples are {trained}; expected world among them (table 6)"]
+    if variant.episodes == "all" and any(one.episodes == "train" for one in experiment.finetune.values()):
+        return [
+            f"finetune_from is '{start}', which is trained on all episodes; expected episodes: train, as in finetune"
+        ]
     return []

@@ -88,7 +88,7 @@ class ExperimentParams:
             raise ValueError(f"images is {list(self.images)}; expected [main] or [main, other]")
         if not self.variants:
             raise ValueError("variants is empty; expected at least one variant")
-        for stage in ("rollout", "generate"):
+        for stage in ("rollout", "speed", "generate"):
             names = getattr(self, stage)
             if not names or len(set(names)) != len(names):
                 raise ValueError(f"{stage} is {list(names)}; expected at least one variant, each once")

@@ -9,7 +9,7 @@ from worldvla.params.report import ReportParams
 from worldvla.reporting import judging, successes
 from worldvla.reporting.markdown import page, table
 from worldvla.reporting.published import comparability, published
-from worldvla.reporting.runs import SUITES
+from worldvla.reporting.runs import SUITES, in_order
 from worldvla.reporting.successes import AVERAGE, Runs
 from worldvla.reporting.verdicts import Claim, Judged
 
@@ -147,7 +147,7 @@ def _paper(claim: Claim, suites: Sequence[str]) -> str:
         return f"{gain:+.1f}" if claim.metric == "fvd" else f"{gain:+.2f} dB"
     if "rate" in first:
         return f"{successes.points(first['rate'] - second['rate'])} (goal)"
-    by_suite = ", ".join(f"{suite} {first[suite] - second[suite]:+.1f}" for suite in SUITES if suite in suites)
+    by_suite = ", ".join(f"{suite} {first[suite] - second[suite]:+.1f}" for suite in in_order(suites))
     return f"{successes.points(first[AVERAGE] - second[AVERAGE])} ({by_suite})"
 
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from worldvla.params.report import ReportParams
-from worldvla.reporting.runs import SUITES, Absent
+from worldvla.reporting.runs import Absent, in_order
 
 FVD = "FVD"  # the extractor's name where the verified weights were used; any other name is a substitute
 
@@ -77,7 +77,7 @@ class VideoMetrics:
 
 def read_video_metrics(videos: Path, params: ReportParams) -> dict[str, VideoMetrics | Absent]:
     """Return the scored clips of every suite, or why there are none; suites in the paper's order."""
-    return {suite: _read(videos / suite, params, suite) for suite in SUITES if suite in params.suites}
+    return {suite: _read(videos / suite, params, suite) for suite in in_order(params.suites)}
 
 
 def _read(folder: Path, params: ReportParams, suite: str) -> VideoMetrics | Absent:

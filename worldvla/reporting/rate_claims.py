@@ -11,7 +11,7 @@ from worldvla.metrics.power import smallest_paired_mean, smallest_paired_rate
 from worldvla.params.report import ReportParams
 from worldvla.reporting import successes
 from worldvla.reporting.chunk_lengths import Pair, pairs
-from worldvla.reporting.runs import SUITES, Absent, Episodes, Start
+from worldvla.reporting.runs import Absent, Episodes, Start, in_order
 from worldvla.reporting.successes import AVERAGE, Group, Runs
 from worldvla.reporting.verdicts import Claim, Outcome, verdict
 
@@ -34,7 +34,7 @@ def outcomes(params: ReportParams, claim: Claim, variants: Sequence[str], runs: 
     group, members = list(successes.groups(runs).items())[-1]
     if variants:
         return [_rates(params, claim, group, members, variants)]
-    suites = [suite for suite in SUITES if suite in params.suites] if group == AVERAGE else [group]
+    suites = in_order(params.suites) if group == AVERAGE else [group]
     chunked = [pair for pair in pairs(params, suites) if pair.chunked]
     if claim.compares == "growth":
         return [_growth(params, claim, group, members, chunked)]

@@ -14,7 +14,7 @@ from worldvla.metrics.success import wilson
 from worldvla.params.report import ReportParams
 from worldvla.simulation.videos import video_name
 
-SUITES = ("goal", "object", "spatial", "long")  # in the order of the paper's table 3
+SUITES = ("goal", "object", "spatial", "long")  # the paper's, in the order of its table 3
 
 TWO_KINDS = (
     "A model that is trained on two kinds of samples takes twice the steps of a model of one, so that it sees each kind "
@@ -105,6 +105,11 @@ class Absent:
     def __str__(self) -> str:
         """Return what stands in its cell."""
         return f"{self.gap}: run `dvc repro {self.stage}`" if self.planned else "not run"
+
+
+def in_order(suites: Iterable[str]) -> list[str]:
+    """Return suites in the order of the paper's table 3, suites of other names after them."""
+    return sorted(suites, key=[*SUITES, *suites].index)
 
 
 def instruction(row: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worldvla.params.report import ReportParams
-from worldvla.reporting.runs import SUITES, Absent
+from worldvla.reporting.runs import Absent, in_order
 from worldvla.reporting.successes import Row
 
 
@@ -32,9 +32,7 @@ Speeds = Mapping[str, Mapping[str, Speed | Absent]]  # suite -> row's key -> spe
 def read_speeds(folder: Path, params: ReportParams, rows: Sequence[Row]) -> Speeds:
     """Return the speeds of a table's rows, suites in the paper's order."""
     return {
-        suite: {row.key: _read(folder, params, row.variant, suite) for row in rows}
-        for suite in SUITES
-        if suite in params.suites
+        suite: {row.key: _read(folder, params, row.variant, suite) for row in rows} for suite in in_order(params.suites)
     }
 
 

@@ -8,7 +8,7 @@ from worldvla.metrics.success import Paired, paired
 from worldvla.params.report import ReportParams
 from worldvla.reporting.markdown import table
 from worldvla.reporting.published import comparability
-from worldvla.reporting.runs import SUITES, Absent, Episodes, Run, pooled, read_run, shared_outcomes
+from worldvla.reporting.runs import SUITES, Absent, Episodes, Run, in_order, pooled, read_run, shared_outcomes
 
 SIGNIFICANCE = 0.05
 AVERAGE = "average"
@@ -50,8 +50,7 @@ def read_runs(rollouts: Path, params: ReportParams, rows: Sequence[Row]) -> Runs
     """Return the runs of a table, suites in the paper's order."""
     return {
         suite: {row.key: read_run(rollouts, params, row.variant, suite, every_task=row.every_task) for row in rows}
-        for suite in SUITES
-        if suite in params.suites
+        for suite in in_order(params.suites)
     }
 
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from worldvla.params.report import ReportParams
 from worldvla.reporting.markdown import page, table
 from worldvla.reporting.provenance import duration, timing_of
-from worldvla.reporting.runs import SUITES, Absent
+from worldvla.reporting.runs import Absent, in_order
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -50,8 +50,7 @@ def read_trainings(models: Path, params: ReportParams) -> Trainings:
             name: _read(models / f"{name}-{suite}", Absent(f"{variant.stage('train')}@{name}-{suite}", planned=True))
             for name, variant in params.variants.items()
         }
-        for suite in SUITES
-        if suite in params.suites
+        for suite in in_order(params.suites)
     }
 
 
@@ -59,8 +58,8 @@ def _read(model: Path, absent: Absent) -> Training | Absent:
     path = model / "curve.parquet"
     if not path.exists():
         return absent
-    columns = pq.read_table(path, columns=["loss", "validation_loss"]).to_pydict()
-    losses, scored = columns["loss"], columns["validation_loss"]
+    columns = pq.read_table(path, columns=["cross_entropy", "validation_loss"]).to_pydict()
+    losses, scored = columns["cross_entropy"], columns["validation_loss"]
     length = math.ceil(len(losses) / NUM_POINTS)
     stretches = [losses[start : start + length] for start in range(0, len(losses), length)]
     validated = [step for step, loss in enumerate(scored, start=1) if loss is not None]
@@ -85,9 +84,9 @@ def write_page(folder: Path, params: ReportParams, trainings: Trainings, tokeniz
     text = page(
         f"# Training at scale `{params.scale}`: the loss of every model, and what its images keep",
         f"Benchmark `{params.benchmark}`, {params.demonstrations} demonstrations, seed {params.seed}. The loss is the "
-        "weighted cross-entropy of the answers plus the z-loss, so that models of different kinds of samples cannot be "
-        "compared by it. Lines: means of equal stretches of steps; points: held-out episodes. A model that is trained "
-        "on all episodes has none held out. The same numbers: [training_loss.csv](training_loss.csv) and "
+        "weighted cross-entropy of the answers, so that models of different kinds of samples cannot be compared by it. "
+        f"Lines: means of {NUM_POINTS} equal stretches of steps, the last of which is the loss at the end; points: held-out "
+        "episodes. A model that is trained on all episodes has none held out. The same numbers: [training_loss.csv](training_loss.csv) and "
         "[validation_loss.csv](validation_loss.csv); `dvc plots show` draws them, `dvc plots diff` those of experiments.",
         *[block for suite, group in trainings.items() for block in _section(folder, params, suite, group, timing)],
         "## Images after the tokenizer",
@@ -162,7 +161,7 @@ def _tokenizers(folder: Path, params: ReportParams, tokenizers: Path) -> list[st
     """Return the table of the image tokenizers and their pictures, copied to the reports."""
     sizes = {variant.images: variant.pixels for variant in params.variants.values()}
     lines, pictures = [], []
-    for suite in [suite for suite in SUITES if suite in params.suites]:
+    for suite in in_order(params.suites):
         for images, pixels in sizes.items():
             source = tokenizers / f"{suite}-{images}"
             if not (source / "summary.json").exists():

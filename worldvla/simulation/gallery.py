@@ -1,6 +1,6 @@
 """Pictures of the embedded suites: what each task starts from, and what it looks like when the expert has solved it.
 
-    python -m worldvla.simulation.mini.gallery docs/suites
+    python -m worldvla.simulation.gallery docs/suites
 
 Writes one contact sheet per suite, ``<suite>.png``; takes a few seconds.
 """
