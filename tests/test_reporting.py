@@ -9,7 +9,7 @@ from reporting_inputs import SOLVED, cells, make_project, report_params, section
 
 from worldvla.reporting.markdown import table
 from worldvla.reporting.published import published
-from worldvla.reporting.runs import Episodes, shared_outcomes
+from worldvla.reporting.runs import Episodes, in_order, shared_outcomes
 from worldvla.reporting.verdicts import CLAIMS
 
 NOT_COMPARABLE = "not comparable: other benchmark, other model"
@@ -114,6 +114,10 @@ def test_runs_without_a_common_initial_state_are_not_compared(project):
     folder = write_reports(project)
     assert cells((folder / "table6.md").read_text(), "with against without")[-1] == "no initial state in common"
     assert "no initial state in common" in (folder / "README.md").read_text()
+
+
+def test_a_suite_that_the_paper_does_not_have_comes_after_its_own():
+    assert in_order(["ours", "long", "goal"]) == ["goal", "long", "ours"]
 
 
 def test_suites_stand_in_the_papers_order_and_their_average_comes_last(project):

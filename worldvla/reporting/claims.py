@@ -147,8 +147,9 @@ def _paper(claim: Claim, suites: Sequence[str]) -> str:
         return f"{gain:+.1f}" if claim.metric == "fvd" else f"{gain:+.2f} dB"
     if "rate" in first:
         return f"{successes.points(first['rate'] - second['rate'])} (goal)"
-    by_suite = ", ".join(f"{suite} {first[suite] - second[suite]:+.1f}" for suite in in_order(suites))
-    return f"{successes.points(first[AVERAGE] - second[AVERAGE])} ({by_suite})"
+    by_suite = ", ".join(f"{suite} {first[suite] - second[suite]:+.1f}" for suite in in_order(suites) if suite in first)
+    average = successes.points(first[AVERAGE] - second[AVERAGE])
+    return f"{average} ({by_suite})" if by_suite else average
 
 
 def _published(path: Sequence[str | int], frames: int) -> Mapping[Any, Any]:
