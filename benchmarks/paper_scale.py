@@ -19,6 +19,7 @@ from worldvla.params import strict
 from worldvla.params.resolve import resolve
 from worldvla.params.train import FinetuneParams, TrainParams
 from worldvla.sequences import Sample, action_prompt, action_sample, video_sample, world_prompt, world_sample
+from worldvla.simulation.tasks import task_names
 from worldvla.vocabulary import CHAMELEON
 
 # Kept demonstrations and their steps: the suites without no-ops that OpenVLA publishes. Ours may differ by a few.
@@ -75,11 +76,17 @@ class Run:
 def runs() -> list[Run]:
     """Return every run of params.yaml at the paper's scale."""
     params = strict.read_yaml(Path("params.yaml"))
-    params |= {"scale": "paper", "benchmark": "libero", "demonstrations": "hub", "suites": list(EPISODES)}
+    params |= {
+        "scale": "paper",
+        "benchmark": "libero",
+        "demonstrations": "hub",
+        "looks": "published",
+        "suites": list(EPISODES),
+    }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "params.yaml"
         path.write_text(yaml.safe_dump(params))
-        files = {name: yaml.safe_load(text) for name, text in resolve(path, Path("conf")).items()}
+        files = {name: yaml.safe_load(text) for name, text in resolve(path, Path("conf"), task_names).items()}
     found = []
     for name, variant in files["report"]["report"]["variants"].items():
         for suite in EPISODES:

@@ -14,15 +14,16 @@ from worldvla.data import hub
 from worldvla.data.raw import task_file, validate_raw
 from worldvla.data.work import work_folder
 from worldvla.params import strict
+from worldvla.params.benchmarks import suite_entry
 from worldvla.params.download import DownloadParams
-from worldvla.simulation import libero
 from worldvla.simulation.recording import Recording, record
+from worldvla.simulation.tasks import Task, chosen_tasks
 
 
 def main(*, params: Path, out: Path) -> None:
     """Download, copy or record the demonstrations of one suite."""
     settings = strict.read(DownloadParams, params)
-    suite = libero.tasks(settings.benchmark, settings.suite)
+    suite = chosen_tasks(settings.benchmark, settings.suite, settings.tasks)
     work = work_folder("download", asdict(settings))
     sources: dict[str, dict[str, str]] = {}
     with files.atomic_folder(out) as folder:
@@ -47,18 +48,18 @@ def main(*, params: Path, out: Path) -> None:
     )
 
 
-def copy_published(name: str, suite: list[libero.Task], folder: Path) -> dict[str, dict[str, str]]:
+def copy_published(name: str, suite: list[Task], folder: Path) -> dict[str, dict[str, str]]:
     """Fetch and check every task's published file, then copy them all; return where each came from, by task."""
     published = {}
     for number, task in enumerate(suite, start=1):
         print(f"{hub.REPOSITORY}: {number} of {len(suite)}, {task.name}", flush=True)
-        published[task.name] = hub.fetch(libero.LIBERO_NAMES[name], task.name, task.language)
+        published[task.name] = hub.fetch(suite_entry("libero", name).libero_name, task.name, task.language)
     for task, file in published.items():
         shutil.copyfile(file.path, task_file(folder, task))
     return {task: file.source for task, file in published.items()}
 
 
-def copy_local(source: str | None, suite: list[libero.Task], folder: Path) -> None:
+def copy_local(source: str | None, suite: list[Task], folder: Path) -> None:
     """Check every task's file in the user's folder, then copy them all."""
     if source is None or not Path(source).is_dir():
         got = "empty" if source is None else f"'{source}', no such folder"

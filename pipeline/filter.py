@@ -16,12 +16,13 @@ from worldvla.data.work import work_folder
 from worldvla.params import strict
 from worldvla.params.filter import FilterParams
 from worldvla.simulation import libero
+from worldvla.simulation.tasks import chosen_tasks
 
 
 def main(*, params: Path, raw: Path, out: Path) -> None:
     """Filter the demonstrations of one suite."""
     settings = strict.read(FilterParams, params)
-    tasks = libero.tasks(settings.benchmark, settings.suite)
+    tasks = chosen_tasks(settings.benchmark, settings.suite, settings.tasks)
     filter_tasks = [FilterTask(settings.suite, t.name, t.index, t.language, settings.pixels) for t in tasks]
     sources = [files.file_digest(path) for path in task_files(raw, [task.name for task in tasks])]
     work = work_folder("filter", [asdict(settings), sources])
@@ -40,8 +41,8 @@ def main(*, params: Path, raw: Path, out: Path) -> None:
 
 def replay_unit(settings: FilterParams, unit: Unit) -> int:
     """Replay one unit in its own environment (runs in a worker)."""
-    task = libero.tasks(settings.benchmark, settings.suite)[unit.task.index]
-    return run_unit(unit, libero.Environment(task, pixels=settings.pixels, seed=settings.seed))
+    (task,) = chosen_tasks(settings.benchmark, settings.suite, (unit.task.index,))
+    return run_unit(unit, libero.Environment(task, pixels=settings.pixels, seed=settings.seed, looks=settings.looks))
 
 
 if __name__ == "__main__":

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from worldvla import console, files
 from worldvla.params import resolve
+from worldvla.simulation.tasks import task_names
 
 
 def main(*, params: Path, conf: Path, out: Path) -> None:
     """Write the effective values of every run."""
-    resolved = resolve.resolve(params, conf)
+    resolved = resolve.resolve(params, conf, task_names)
     with files.atomic_folder(out) as folder:
         for name, text in resolved.items():
             files.write_text(folder / f"{name}.yaml", text)

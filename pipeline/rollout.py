@@ -14,6 +14,7 @@ from worldvla.simulation import libero
 from worldvla.simulation.lanes import Episode, LanePool
 from worldvla.simulation.outcomes import describe, write_outcomes
 from worldvla.simulation.rollout import record_videos, run_rollouts
+from worldvla.simulation.tasks import chosen_tasks
 from worldvla.timing import write_timing
 
 
@@ -36,12 +37,14 @@ def main(*, params: Path, model: Path, tokenizer: Path, out: Path, timing: Path)
         )
     episodes = [
         Episode(task, number, state)
-        for task in libero.tasks(settings.benchmark, settings.suite)
+        for task in chosen_tasks(settings.benchmark, settings.suite, settings.tasks)
         for number, state in enumerate(libero.init_states(task)[: settings.init_states_per_task])
     ]
     made_of = _made_of(params, model, tokenizer)
     work = work_folder("rollout", made_of)
-    make_environment = functools.partial(libero.Environment, pixels=settings.pixels, seed=settings.seed)
+    make_environment = functools.partial(
+        libero.Environment, pixels=settings.pixels, seed=settings.seed, looks=settings.looks
+    )
     with LanePool(make_environment, settings.environments) as pool, atomic_folder(out) as folder:
         outcomes, seconds = run_rollouts(
             policy,

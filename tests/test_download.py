@@ -12,7 +12,7 @@ import yaml
 from pipeline.download import main
 from worldvla.data.raw import RawDemonstration, RawHeader, task_file, write_raw
 from worldvla.files import file_digest
-from worldvla.simulation.libero import tasks
+from worldvla.simulation.tasks import tasks
 
 TASKS = tasks("mini", "goal")
 
@@ -47,6 +47,8 @@ def download(tmp_path: Path, **changes: object) -> Path:
     section = {
         "benchmark": "mini",
         "suite": "goal",
+        "tasks": [0, 1, 2, 3],
+        "looks": "simple",
         "demonstrations": "local",
         "folder": str(tmp_path / "mine"),
         "demonstrations_per_task": 3,

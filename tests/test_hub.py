@@ -19,7 +19,7 @@ from pipeline.download import main
 from worldvla.data import hub
 from worldvla.data.raw import RawDemonstration, RawHeader, write_raw
 from worldvla.files import file_digest
-from worldvla.simulation.libero import Task, tasks
+from worldvla.simulation.tasks import Task, tasks
 
 TASKS = tasks("libero", "goal")
 LAST = TASKS[-1].name
@@ -77,6 +77,8 @@ def response(status: int) -> httpx2.Response:
 def download(tmp_path: Path) -> Path:
     section = {
         "benchmark": "libero",
+        "tasks": list(range(10)),
+        "looks": "published",
         "suite": "goal",
         "demonstrations": "hub",
         "folder": None,

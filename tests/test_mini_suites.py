@@ -6,12 +6,14 @@ import re
 import numpy as np
 import pytest
 
+from worldvla.params.benchmarks import max_steps
 from worldvla.simulation.expert import OPEN, Expert, command
 from worldvla.simulation.gallery import sheet
-from worldvla.simulation.libero import Environment, max_steps, tasks
+from worldvla.simulation.libero import Environment
 from worldvla.simulation.mini import assets
 from worldvla.simulation.mini.starts import TABLE_TOP, draw_start
 from worldvla.simulation.mini.suites import INIT_STATE_SEED, KINDS, SUITES, MiniSuite, MiniTask, Thing
+from worldvla.simulation.tasks import tasks
 
 NEW = ["spatial", "object", "long"]
 EVERY_SUITE = pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)

@@ -209,6 +209,8 @@ def test_a_chunk_longer_than_an_episode_is_refused():
     params = RolloutParams(
         benchmark="mini",
         suite="goal",
+        tasks=(0, 1),
+        looks="simple",
         chunk=5,
         history=2,
         mask="causal",

@@ -9,15 +9,17 @@ import pytest
 import yaml
 
 from worldvla.params import strict
-from worldvla.params.benchmarks import MAX_STEPS
+from worldvla.params.benchmarks import SUITES, max_steps
 from worldvla.params.report import ReportParams
 from worldvla.params.resolve import SECTIONS, resolve
+from worldvla.params.unsolved import UNSOLVED
+from worldvla.simulation.tasks import task_names
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXPERIMENT = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
 VARIANTS = {**EXPERIMENT["variants"], **EXPERIMENT["finetune"], **EXPERIMENT["other_pixels"]}
 SCALES = sorted(path.stem for path in (REPOSITORY / "conf").glob("*.yaml"))
-LIMIT = MAX_STEPS["mini"]["goal"]
+LIMIT = max_steps("mini", "goal")
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def edit(path: str, **changes: object) -> None:
 
 
 def resolved() -> dict[str, str]:
-    return resolve(Path("params.yaml"), Path("conf"))
+    return resolve(Path("params.yaml"), Path("conf"), task_names)
 
 
 def faults() -> list[str]:
@@ -93,6 +95,26 @@ class TestResolve:
         assert list(chunks.values()) == [1, 5, 1, 10]
         report = yaml.safe_load(files["report"])["report"]
         assert report["variants"]["action_chunk"]["chunk"] == {"goal": 5, "long": 10}
+
+    def test_a_suite_is_cut_to_some_of_its_tasks_by_number_or_name(self):
+        edit("params.yaml", tasks={"goal": [3, "put_the_can_in_the_tray"]})
+        files = {name: yaml.safe_load(text) for name, text in resolved().items()}
+        sections = files["goal"]["download"], files["goal-main"]["filter"], files["action-goal"]["rollout"]
+        assert [section["tasks"] for section in sections] == [[1, 3]] * 3
+        assert files["report"]["report"]["tasks"] == {"goal": [2, 4]}
+
+    def test_a_task_that_the_expert_does_not_solve_is_refused_where_it_would_record_it(self, monkeypatch):
+        names = task_names("libero", "goal")
+        monkeypatch.setitem(UNSOLVED, names[3], "it drops the bowl")
+        edit("params.yaml", benchmark="libero")
+        assert faults() == [
+            f"params.yaml: demonstrations is 'scripted', but the expert does not solve '{names[3]}' of the suite 'goal' "
+            "(it drops the bowl); make tasks {goal: [0, 1, 2, 4, 5, 6, 7, 8, 9]}, or demonstrations: hub"
+        ]
+        edit("params.yaml", tasks={"goal": [0, 9]})
+        resolved()
+        edit("params.yaml", tasks={}, demonstrations="hub", looks="published")
+        resolved()
 
     def test_a_run_has_the_sections_of_its_stages(self):
         sections = {name: set(yaml.safe_load(text)) for name, text in resolved().items()}
@@ -156,7 +178,10 @@ class TestResolve:
         ("changes", "message"),
         [
             ({"scale": "papre"}, f"params.yaml: scale is 'papre'; the files of conf/ give: {', '.join(SCALES)}"),
-            ({"suites": ["gaol"]}, "params.yaml: suites[0] is 'gaol'; did you mean 'goal'?"),
+            (
+                {"suites": ["gaol"]},
+                "params.yaml: suite 'gaol' is not in the benchmark 'mini'; it has: spatial, object, goal, long",
+            ),
             ({"suites": []}, "params.yaml: suites is []; expected at least one suite, each once"),
             (
                 {"suites": ["goal", "goal"]},
@@ -319,6 +344,36 @@ class TestResolve:
                 "params.yaml: demonstrations_folder is for demonstrations: local, which is 'scripted'; make the folder null",
             ),
             (
+                {"looks": "published"},
+                "params.yaml: looks is 'published' but the benchmark 'mini' has simple looks of its own; make looks simple",
+            ),
+            (
+                {"benchmark": "libero", "demonstrations": "hub"},
+                "params.yaml: looks is 'simple' but demonstrations is 'hub', and policies of published demonstrations are "
+                "shown published looks; make looks published",
+            ),
+            ({"tasks": {"goal": [0, 4]}}, "params.yaml: tasks of 'goal' has 4; expected 0 to 3, or names"),
+            (
+                {"tasks": {"goal": ["put_the_can_in_the_trey"]}},
+                "params.yaml: tasks of 'goal' has 'put_the_can_in_the_trey'; did you mean 'put_the_can_in_the_tray'?",
+            ),
+            (
+                {"tasks": {"goal": [1, "put_the_can_in_the_tray"]}},
+                "params.yaml: tasks of 'goal' is [1, 'put_the_can_in_the_tray']; expected each task once",
+            ),
+            (
+                {"tasks": {"goal": []}},
+                "params.yaml: tasks of 'goal' is empty; name at least one task, or leave the suite out for all of them",
+            ),
+            (
+                {"tasks": {"object": [1]}},
+                "params.yaml: tasks names the suite 'object', which is not in suites (goal); add it there, or remove it here",
+            ),
+            (
+                {"tasks": {"goal": [1.5]}},
+                "params.yaml: tasks.goal[0] is 1.5; expected a whole number or text",
+            ),
+            (
                 {"demonstrations": "hub"},
                 "params.yaml: demonstrations is 'hub' but only the benchmark 'libero' is published; use scripted",
             ),
@@ -329,7 +384,7 @@ class TestResolve:
         assert faults() == [message]
 
     def test_a_suite_of_another_benchmark_is_refused(self, monkeypatch):
-        monkeypatch.setitem(MAX_STEPS, "mini", {"goal": LIMIT})
+        monkeypatch.setitem(SUITES, "mini", {"goal": SUITES["mini"]["goal"]})
         edit("params.yaml", suites=["long", "goal"], chunk=LIMIT + 1)
         assert faults() == [
             "params.yaml: suite 'long' is not in the benchmark 'mini'; it has: goal",

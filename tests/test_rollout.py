@@ -10,9 +10,9 @@ import pytest
 from worldvla.files import file_digest
 from worldvla.simulation import libero, rollout
 from worldvla.simulation.lanes import Call, Episode, Lane, LanePool
-from worldvla.simulation.libero import Task
 from worldvla.simulation.outcomes import describe, write_outcomes
 from worldvla.simulation.rollout import record_videos, run_rollouts
+from worldvla.simulation.tasks import Task, tasks
 from worldvla.simulation.videos import read_video, write_video
 
 TASKS = [
@@ -224,11 +224,10 @@ class SeeingPolicy(FakePolicy):
 
 @pytest.mark.slow
 def test_lanes_of_one_worker_act_and_see_as_lanes_of_two():
-    tasks = libero.tasks("mini", "goal")[:3]
-    some = [Episode(task, 7, libero.init_states(task)[7]) for task in tasks]
+    some = [Episode(task, 7, libero.init_states(task)[7]) for task in tasks("mini", "goal")[:3]]
     results = []
     for num_workers in (1, 2):
-        policy = SeeingPolicy(mute=tasks[0].language)  # a lane goes on to another task while the other is in its own
+        policy = SeeingPolicy(mute=some[0].task.language)  # a lane goes on to another task while the other is in its own
         with LanePool(functools.partial(libero.Environment, pixels=32, seed=0), 2, num_workers) as pool:
             results.append(outcome_rows(run_rollouts(policy, some, pool, history=2, max_steps=12)[0]))
     assert results[0] == results[1]
@@ -236,7 +235,7 @@ def test_lanes_of_one_worker_act_and_see_as_lanes_of_two():
 
 @pytest.mark.slow
 def test_an_environment_sees_the_same_after_another_one_is_closed():
-    task = libero.tasks("mini", "goal")[0]
+    task = tasks("mini", "goal")[0]
     state = libero.init_states(task)[0]
     first, second = (libero.Environment(task, pixels=32, seed=0) for _ in range(2))
     with second:

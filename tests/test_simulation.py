@@ -13,11 +13,13 @@ import pytest
 from worldvla.data.filtering import replay
 from worldvla.data.raw import Trajectory, task_file, validate_raw
 from worldvla.files import file_digest
+from worldvla.params.benchmarks import max_steps
 from worldvla.simulation import recording, rendering
 from worldvla.simulation.expert import Expert, command
-from worldvla.simulation.libero import DUMMY_ACTION, Environment, init_states, max_steps, tasks
+from worldvla.simulation.libero import DUMMY_ACTION, Environment, init_states
 from worldvla.simulation.mini.starts import draw_start
 from worldvla.simulation.mini.suites import GOAL
+from worldvla.simulation.tasks import tasks
 from worldvla.workers import spawn_context
 
 TASKS = tasks("mini", "goal")
@@ -145,7 +147,7 @@ def test_an_unstable_simulation_is_an_error(environment):
 
 
 def test_importing_the_module_imports_no_simulator():
-    code = "import sys, worldvla.simulation.libero as l; l.tasks('mini', 'goal'); print(*sys.modules)"
+    code = "import sys, worldvla.simulation.libero, worldvla.simulation.tasks as t; t.tasks('libero', 'goal'); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"robosuite", "mujoco", "libero", "torch"} & set(loaded)
 

@@ -1,28 +1,58 @@
-"""What the benchmarks are, as far as params must know it: their suites and the steps that a rollout may take."""
+"""What the benchmarks are, as far as params must know it: their suites, one entry each."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 Benchmark = Literal["mini", "libero"]
-Suite = Literal["spatial", "object", "goal", "long"]
+# Of LIBERO's scenes: published, as in the published demonstrations, or simple, which render in a fifth of the time. The
+# embedded suites have simple ones of their own.
+Looks = Literal["published", "simple"]
 
 NUM_INIT_STATES = 50  # fixed initial states per task, in both benchmarks
 
-# Control steps that a rollout may take before it counts as failed.
-MAX_STEPS: dict[str, dict[str, int]] = {
+
+@dataclass(frozen=True)
+class SuiteEntry:
+    """A suite. The tasks of LIBERO's are read from LIBERO's own map: another of its suites is another entry here."""
+
+    # Control steps that a rollout may take before it counts as failed.
+    max_steps: int
+    # The name in LIBERO's map of tasks, and of its folders; the embedded suites have none.
+    libero_name: str = ""
+    # The paper's actions per chunk. Source: paper section 4.1.
+    chunk: int = 5
+
+
+SUITES: dict[str, dict[str, SuiteEntry]] = {
     "mini": {
         # Three times as many as a demonstration takes (docs/suites.md).
-        "spatial": 90,
-        "object": 90,
-        "goal": 90,
-        "long": 200,
+        "spatial": SuiteEntry(90),
+        "object": SuiteEntry(90),
+        "goal": SuiteEntry(90),
+        "long": SuiteEntry(200, chunk=10),
     },
     "libero": {
-        "spatial": 220,  # longest training demonstration has 193 steps
-        "object": 280,  # longest training demonstration has 254 steps
-        "goal": 300,  # longest training demonstration has 270 steps
-        "long": 520,  # longest training demonstration has 505 steps
+        "spatial": SuiteEntry(220, "libero_spatial"),  # longest training demonstration has 193 steps
+        "object": SuiteEntry(280, "libero_object"),  # longest training demonstration has 254 steps
+        "goal": SuiteEntry(300, "libero_goal"),  # longest training demonstration has 270 steps
+        "long": SuiteEntry(520, "libero_10", chunk=10),  # longest training demonstration has 505 steps
     },
 }
+
+
+def suite_entry(benchmark: str, suite: str) -> SuiteEntry:
+    """Return what a suite is.
+
+    Raises:
+        ValueError: the benchmark has no such suite.
+    """
+    if benchmark not in SUITES:
+        raise ValueError(f"benchmark is '{benchmark}'; known: {', '.join(SUITES)}")
+    if suite not in SUITES[benchmark]:
+        raise ValueError(
+            f"suite '{suite}' is not in the benchmark '{benchmark}'; it has: {', '.join(SUITES[benchmark])}"
+        )
+    return SUITES[benchmark][suite]
 
 
 def max_steps(benchmark: str, suite: str) -> int:
@@ -31,15 +61,4 @@ def max_steps(benchmark: str, suite: str) -> int:
     Raises:
         ValueError: the benchmark has no such suite.
     """
-    if benchmark not in MAX_STEPS:
-        raise ValueError(f"benchmark is '{benchmark}'; known: {', '.join(MAX_STEPS)}")
-    if suite not in MAX_STEPS[benchmark]:
-        raise ValueError(
-            f"suite '{suite}' is not in the benchmark '{benchmark}'; it has: {', '.join(MAX_STEPS[benchmark])}"
-        )
-    return MAX_STEPS[benchmark][suite]
-
-
-def default_chunk(suite: str) -> int:
-    """Return the paper's actions per chunk: 10 for the long suite, 5 elsewhere. Source: paper section 4.1."""
-    return 10 if suite == "long" else 5
+    return suite_entry(benchmark, suite).max_steps

@@ -6,6 +6,7 @@ from pathlib import Path
 from worldvla.params import strict
 from worldvla.params.benchmarks import max_steps
 from worldvla.params.experiment import ExperimentParams, VariantParams
+from worldvla.params.tasks import TaskNames, expert_faults, selection_faults
 
 
 def all_variants(experiment: ExperimentParams) -> dict[str, VariantParams]:
@@ -13,7 +14,7 @@ def all_variants(experiment: ExperimentParams) -> dict[str, VariantParams]:
     return {**experiment.variants, **experiment.finetune, **experiment.other_pixels}
 
 
-def contradictions(experiment: ExperimentParams, params: Path) -> list[str]:
+def contradictions(experiment: ExperimentParams, params: Path, task_names: TaskNames) -> list[str]:
     """Return a sentence for every pair of values that do not go together."""
     faults = []
     variants = all_variants(experiment)
@@ -63,12 +64,19 @@ def contradictions(experiment: ExperimentParams, params: Path) -> list[str]:
         for name in experiment.generate
         if name in here and here[name].episodes == "all"
     ]
+    faults += [
+        f"{params}: tasks names the suite '{suite}', which is not in suites ({', '.join(experiment.suites)}); add it there, "
+        "or remove it here"
+        for suite in experiment.tasks
+        if suite not in experiment.suites
+    ]
     for suite in experiment.suites:
         try:
             limit = max_steps(experiment.benchmark, suite)
         except ValueError as error:
             faults.append(f"{params}: {error}")
             continue
+        faults += [f"{params}: {fault}" for fault in _task_faults(experiment, suite, task_names)]
         numbers = {"chunk": experiment.chunk, "history": experiment.history, "rounds": experiment.rounds}
         for name, variant in variants.items():
             numbers |= {f"the chunk of '{name}'": variant.chunk, f"the history of '{name}'": variant.history}
@@ -77,15 +85,38 @@ def contradictions(experiment: ExperimentParams, params: Path) -> list[str]:
             for name, number in numbers.items()
             if number is not None and number > limit
         ]
+    faults += [f"{params}: {fault}" for fault in _demonstration_faults(experiment)]
+    return faults
+
+
+def _task_faults(experiment: ExperimentParams, suite: str, task_names: TaskNames) -> list[str]:
+    """Return what is wrong with the tasks that are chosen of a suite."""
+    names = task_names(experiment.benchmark, suite)
+    faults = selection_faults(experiment.tasks, suite, names)
+    if not faults and (experiment.benchmark, experiment.demonstrations) == ("libero", "scripted"):
+        faults = expert_faults(experiment.tasks, suite, names)
+    return faults
+
+
+def _demonstration_faults(experiment: ExperimentParams) -> list[str]:
+    """Return what does not go together with where the demonstrations come from."""
+    faults = []
     if experiment.demonstrations == "local" and experiment.demonstrations_folder is None:
-        faults.append(f"{params}: demonstrations is 'local' but demonstrations_folder is null; name the folder")
+        faults.append("demonstrations is 'local' but demonstrations_folder is null; name the folder")
     if experiment.demonstrations != "local" and experiment.demonstrations_folder is not None:
         faults.append(
-            f"{params}: demonstrations_folder is for demonstrations: local, which is "
+            f"demonstrations_folder is for demonstrations: local, which is "
             f"'{experiment.demonstrations}'; make the folder null"
         )
     if experiment.demonstrations == "hub" and experiment.benchmark != "libero":
-        faults.append(f"{params}: demonstrations is 'hub' but only the benchmark 'libero' is published; use scripted")
+        faults.append("demonstrations is 'hub' but only the benchmark 'libero' is published; use scripted")
+    if experiment.benchmark == "mini" and experiment.looks != "simple":
+        faults.append("looks is 'published' but the benchmark 'mini' has simple looks of its own; make looks simple")
+    if experiment.benchmark != "mini" and experiment.demonstrations != "scripted" and experiment.looks == "simple":
+        faults.append(
+            f"looks is 'simple' but demonstrations is '{experiment.demonstrations}', and policies of published "
+            "demonstrations are shown published looks; make looks published"
+        )
     return faults
 
 

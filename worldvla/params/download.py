@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from worldvla.params.benchmarks import Benchmark, Suite
+from worldvla.params.benchmarks import Benchmark, Looks
 from worldvla.params.ranges import at_least, check
 
 Demonstrations = Literal["scripted", "local", "hub"]
@@ -14,7 +14,11 @@ class DownloadParams:
     """Where the demonstrations of a suite come from, and how many."""
 
     benchmark: Benchmark
-    suite: Suite
+    suite: str
+    # Indices of the suite's tasks, in LIBERO's order.
+    tasks: tuple[int, ...]
+    # Of LIBERO's scenes.
+    looks: Looks
     # scripted: our expert records them; local: a folder of the user's; hub: the published ones.
     demonstrations: Demonstrations
     # Folder of the user's HDF5 files, one per task; only for local.
@@ -28,4 +32,4 @@ class DownloadParams:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        check(self, demonstrations_per_task=at_least(1), pixels=at_least(16), seed=at_least(0))
+        check(self, demonstrations_per_task=at_least(1), pixels=at_least(16), seed=at_least(0), tasks=at_least(0))

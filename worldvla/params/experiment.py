@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from worldvla.params.benchmarks import Benchmark, Suite
+from worldvla.params.benchmarks import Benchmark, Looks
 from worldvla.params.claims import ClaimsParams
 from worldvla.params.download import Demonstrations
 from worldvla.params.pixels import Images
@@ -47,7 +47,11 @@ class ExperimentParams:
     seed: int
     # Simulated tasks: our own suites, or LIBERO's.
     benchmark: Benchmark
-    suites: tuple[Suite, ...]
+    suites: tuple[str, ...]
+    # Tasks by suite, as indices in LIBERO's order or as names; of a suite that is not named, all.
+    tasks: dict[str, tuple[int | str, ...]]
+    # Of LIBERO's scenes.
+    looks: Looks
     # Where demonstrations come from; the folder is for local, and is read again only by: dvc repro -f download
     demonstrations: Demonstrations
     demonstrations_folder: str | None

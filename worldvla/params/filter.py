@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from worldvla.params.benchmarks import Benchmark, Suite
+from worldvla.params.benchmarks import Benchmark, Looks
 from worldvla.params.ranges import at_least, check, multiple_of
 
 
@@ -11,7 +11,11 @@ class FilterParams:
     """How demonstrations are replayed."""
 
     benchmark: Benchmark
-    suite: Suite
+    suite: str
+    # Indices of the suite's tasks, in LIBERO's order.
+    tasks: tuple[int, ...]
+    # Of LIBERO's scenes.
+    looks: Looks
     # Side of the images that the model sees, in pixels.
     pixels: int
     # Of the hard reset before each replay.
@@ -19,4 +23,4 @@ class FilterParams:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        check(self, pixels=multiple_of(16), seed=at_least(0))
+        check(self, pixels=multiple_of(16), seed=at_least(0), tasks=at_least(0))

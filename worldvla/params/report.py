@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from worldvla.params.benchmarks import Benchmark, Suite
+from worldvla.params.benchmarks import Benchmark, Looks
 from worldvla.params.claims import ClaimsParams
 from worldvla.params.download import Demonstrations
 from worldvla.params.experiment import AblationTasks
@@ -48,7 +48,11 @@ class ReportParams:
     seed: int
     benchmark: Benchmark
     demonstrations: Demonstrations
-    suites: tuple[Suite, ...]
+    suites: tuple[str, ...]
+    # Of LIBERO's scenes.
+    looks: Looks
+    # By suite: how many of its tasks were chosen, and how many it has.
+    tasks: dict[str, tuple[int, ...]]
     # Which episodes are held out, and on which tasks the ablations are scored: those trained on, or all.
     split: Protocol
     ablation_tasks: AblationTasks

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from worldvla.params import strict
-from worldvla.params.benchmarks import default_chunk, max_steps
+from worldvla.params.benchmarks import max_steps, suite_entry
 from worldvla.params.contradictions import all_variants, contradictions
 from worldvla.params.download import DownloadParams
 from worldvla.params.encode import EncodeParams
@@ -23,6 +23,7 @@ from worldvla.params.report import ReportedVariant, ReportParams
 from worldvla.params.rollout import RolloutParams
 from worldvla.params.speed import SpeedParams
 from worldvla.params.split import SplitParams
+from worldvla.params.tasks import TaskNames, chosen_indices
 from worldvla.params.tokenizer import TokenizerParams
 from worldvla.params.train import FinetuneParams, TrainParams
 from worldvla.params.video_metrics import VideoMetricsParams
@@ -47,37 +48,39 @@ SIZELESS = ("filter", "split", "finetune")
 HEADER = "# Effective values, written by the stage resolve: edit params.yaml and conf/ instead.\n"
 
 
-def resolve(params: Path, conf: Path) -> dict[str, str]:
+def resolve(params: Path, conf: Path, task_names: TaskNames) -> dict[str, str]:
     """Return the resolved files: name without ``.yaml`` -> text.
 
     Args:
         params: the file that a person edits.
         conf: folder with one file of sizes per scale.
+        task_names: returns the names of all tasks of a benchmark's suite.
 
     Raises:
         ValueError: one line for every fault and contradiction in the two files.
     """
     experiment = strict.build(ExperimentParams, strict.read_yaml(params), f"{params}:")
-    faults = contradictions(experiment, params)
+    faults = contradictions(experiment, params, task_names)
     scales = sorted(path.stem for path in conf.glob("*.yaml"))
     if experiment.scale not in scales:
         faults.append(f"{params}: scale is '{experiment.scale}'; the files of {conf}/ give: {', '.join(scales)}")
     if faults:
         raise ValueError("\n".join(faults))
-    files = _Resolver(experiment, conf / f"{experiment.scale}.yaml").files()
+    files = _Resolver(experiment, conf / f"{experiment.scale}.yaml", task_names).files()
     return {name: HEADER + yaml.safe_dump(_plain(sections), sort_keys=True) for name, sections in files.items()}
 
 
 def effective_chunk(experiment: ExperimentParams, variant: VariantParams, suite: str) -> int:
     """Return the actions per answer of a run."""
-    return variant.chunk or experiment.chunk or default_chunk(suite)
+    return variant.chunk or experiment.chunk or suite_entry(experiment.benchmark, suite).chunk
 
 
 class _Resolver:
     """Merges one experiment with the sizes of its scale; collects the faults of all files."""
 
-    def __init__(self, experiment: ExperimentParams, conf: Path) -> None:
+    def __init__(self, experiment: ExperimentParams, conf: Path, task_names: TaskNames) -> None:
         """Read the sizes."""
+        self.names = {suite: task_names(experiment.benchmark, suite) for suite in experiment.suites}
         self.experiment = experiment
         self.conf = conf
         self.sizes = strict.read_yaml(conf)
@@ -112,16 +115,15 @@ class _Resolver:
     def _suite(self, suite: str) -> dict[str, Any]:
         """Return the sections of the stages that run once per suite."""
         experiment = self.experiment
-        where = {"benchmark": experiment.benchmark, "suite": suite}
         return {
             "download": self._section(
                 "download",
-                **where,
+                **self._scenes(suite),
                 demonstrations=experiment.demonstrations,
                 folder=experiment.demonstrations_folder,
                 seed=experiment.seed,
             ),
-            "split": self._section("split", **where, protocol=experiment.split),
+            "split": self._section("split", benchmark=experiment.benchmark, suite=suite, protocol=experiment.split),
             "video_metrics": self._section(
                 "video_metrics",
                 models=experiment.generate,
@@ -130,14 +132,21 @@ class _Resolver:
             ),
         }
 
+    def _scenes(self, suite: str) -> dict[str, Any]:
+        """Return what a stage that simulates must know of a suite."""
+        return {
+            "benchmark": self.experiment.benchmark,
+            "suite": suite,
+            "tasks": chosen_indices(self.experiment.tasks, suite, self.names[suite]),
+            "looks": self.experiment.looks,
+        }
+
     def _frames(self, suite: str, images: Images) -> dict[str, Any]:
         """Return the sections of the stages that run once per suite and size of images."""
         experiment, pixels = self.experiment, self._shared("pixels", images)
         self._section("pixels")
         return {
-            "filter": self._section(
-                "filter", benchmark=experiment.benchmark, suite=suite, pixels=pixels, seed=experiment.seed
-            ),
+            "filter": self._section("filter", **self._scenes(suite), pixels=pixels, seed=experiment.seed),
             "tokenizer": self._section("tokenizer", pixels=pixels, seed=experiment.seed),
             "encode": self._section("encode"),
         }
@@ -173,8 +182,7 @@ class _Resolver:
             sections["rollout"] = self._section(
                 "rollout",
                 **asked,
-                benchmark=experiment.benchmark,
-                suite=suite,
+                **self._scenes(suite),
                 pixels=self._shared("pixels", self._images(name)),
                 max_steps=max_steps(experiment.benchmark, suite),
             )
@@ -209,6 +217,11 @@ class _Resolver:
             benchmark=experiment.benchmark,
             demonstrations=experiment.demonstrations,
             suites=experiment.suites,
+            looks=experiment.looks,
+            tasks={
+                suite: (len(chosen_indices(experiment.tasks, suite, names)), len(names))
+                for suite, names in self.names.items()
+            },
             split=experiment.split,
             ablation_tasks=experiment.ablation_tasks,
             variants=variants,

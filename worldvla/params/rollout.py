@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from worldvla.params.benchmarks import NUM_INIT_STATES, Benchmark, Suite
+from worldvla.params.benchmarks import NUM_INIT_STATES, Benchmark, Looks
 from worldvla.params.ranges import at_least, between, check, multiple_of
 from worldvla.params.train import Mask
 
@@ -12,7 +12,11 @@ class RolloutParams:
     """How a policy is run in the simulator."""
 
     benchmark: Benchmark
-    suite: Suite
+    suite: str
+    # Indices of the suite's tasks, in LIBERO's order.
+    tasks: tuple[int, ...]
+    # Of LIBERO's scenes.
+    looks: Looks
     # Actions executed per query (K), images per observation (M) and mask: those of the model's training.
     chunk: int
     history: int
@@ -42,4 +46,5 @@ class RolloutParams:
             max_steps=at_least(1),
             films_per_task=between(0, self.init_states_per_task),
             seed=at_least(0),
+            tasks=at_least(0),
         )

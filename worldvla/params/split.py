@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from worldvla.params.benchmarks import Benchmark, Suite
+from worldvla.params.benchmarks import Benchmark
 
 Protocol = Literal["paper", "release"]
 
@@ -13,7 +13,7 @@ class SplitParams:
     """Which episodes are for training and which for validation."""
 
     benchmark: Benchmark
-    suite: Suite
+    suite: str
     # paper: the last tenth of each task's episodes is for validation. release: besides, one task of the suite is held
     # out whole, as the released code does.
     protocol: Protocol

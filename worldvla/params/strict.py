@@ -80,8 +80,8 @@ def build(cls: type[Params], mapping: object, where: str) -> Params:
     """Return the dataclass with the values of a mapping.
 
     Args:
-        cls: a dataclass whose fields are ``bool``, ``int``, ``float``, ``str``, ``Literal``, ``X | None``,
-            ``tuple[X, ...]``, ``dict[str, X]`` or dataclasses of such fields.
+        cls: a dataclass whose fields are ``bool``, ``int``, ``float``, ``str``, ``Literal``, ``X | Y``,
+            ``X | None``, ``tuple[X, ...]``, ``dict[str, X]`` or dataclasses of such fields.
         mapping: what YAML holds.
         where: file and section for messages, e.g. ``conf/mini.yaml: train``; ``params.yaml:`` for the top level.
 
@@ -129,9 +129,9 @@ def _convert(kind: Any, value: object, where: str) -> Any:
     if origin in (Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        (inner,) = (argument for argument in arguments if argument is not type(None))
-        if _fits(inner, value):
-            return _convert(inner, value, where)
+        for inner in arguments:
+            if inner is not type(None) and _fits(inner, value):
+                return _convert(inner, value, where)
     elif origin is Literal:
         if isinstance(value, str) and value in arguments:
             return value
@@ -180,8 +180,8 @@ def _expected(kind: Any) -> str:
     """Return an annotation in words."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (Union, types.UnionType):
-        (inner,) = (argument for argument in arguments if argument is not type(None))
-        return f"{_expected(inner)} or null"
+        inner = [_expected(argument) for argument in arguments if argument is not type(None)]
+        return " or ".join(inner + ["null"] * (type(None) in arguments))
     if origin is Literal:
         return "one of " + ", ".join(arguments)
     if origin is tuple:

@@ -12,9 +12,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from worldvla.files import atomic_file
+from worldvla.params.benchmarks import max_steps
 from worldvla.simulation.expert import Expert
-from worldvla.simulation.libero import Environment, Task, init_states, max_steps, tasks
+from worldvla.simulation.libero import Environment, init_states
 from worldvla.simulation.mini.suites import SUITES
+from worldvla.simulation.tasks import Task, tasks
 
 PIXELS = 192  # side of a frame; the policy sees the same in fewer
 NUM_COLUMNS = 2

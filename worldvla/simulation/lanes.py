@@ -19,7 +19,7 @@ from typing import Protocol
 
 import numpy as np
 
-from worldvla.simulation.libero import Task
+from worldvla.simulation.tasks import Task
 from worldvla.simulation.videos import VIDEO_PIXELS, write_video
 from worldvla.workers import num_cores, spawn_context
 

@@ -1,78 +1,39 @@
-"""LIBERO tasks and environments: the published suites, and the embedded ``mini`` ones on the same engine.
+"""LIBERO's environments: the published suites, and the embedded ``mini`` ones on the same engine.
 
-Nothing here imports robosuite, MuJoCo or LIBERO until an environment is built or a LIBERO suite is asked for.
+Nothing here imports robosuite, MuJoCo or LIBERO until an environment is built or LIBERO's initial states are asked for.
 """
 
 import atexit
-import os
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from worldvla.params.benchmarks import max_steps
+from worldvla.params.benchmarks import Looks, suite_entry
 from worldvla.simulation import engine
 from worldvla.simulation.mini import assets as mini_assets
-from worldvla.simulation.mini.suites import SUITES as MINI_SUITES
-
-__all__ = ["DUMMY_ACTION", "Environment", "Task", "init_states", "max_steps", "tasks"]
+from worldvla.simulation.tasks import Task, libero_root
 
 DUMMY_ACTION = np.array([0, 0, 0, 0, 0, 0, -1.0])  # stay, gripper open
 NUM_SETTLE_STEPS = 10  # source: WorldVLA eval_solver_libero_256.py
-LIBERO_NAMES = {"spatial": "libero_spatial", "object": "libero_object", "goal": "libero_goal", "long": "libero_10"}
-
-
-@dataclass(frozen=True)
-class Task:
-    """One task of a suite."""
-
-    benchmark: str
-    suite: str
-    index: int  # LIBERO's order
-    name: str  # with underscores; for the long suite with its scene: KITCHEN_SCENE3_turn_on_...
-    language: str  # the instruction
-    bddl_file: Path
-
-
-def tasks(benchmark: str, suite: str) -> list[Task]:
-    """Return the tasks of a suite in LIBERO's order.
-
-    Raises:
-        ValueError: no such benchmark or suite; the message lists the valid ones.
-    """
-    max_steps(benchmark, suite)  # names the valid benchmarks and suites
-    if benchmark == "mini":
-        mini = MINI_SUITES[suite]
-        return [
-            Task(benchmark, suite, index, task.name, task.language, mini_assets.bddl_file(mini, task))
-            for index, task in enumerate(mini.tasks)
-        ]
-    engine.import_libero()
-    from libero.libero.benchmark import get_libero_path, libero_task_map, task_maps
-
-    name = LIBERO_NAMES[suite]
-    folder = Path(get_libero_path("bddl_files")).resolve() / name
-    return [
-        Task(benchmark, suite, index, task, task_maps[name][task].language, folder / f"{task}.bddl")
-        for index, task in enumerate(libero_task_map[name])
-    ]
 
 
 def init_states(task: Task) -> np.ndarray:
-    """Return the task's fixed initial simulator states, float64 [50, n]. No demonstration starts from one of them."""
+    """Return the task's fixed initial simulator states, float64 [50, n]. No demonstration starts from one of them.
+
+    Raises:
+        ValueError: LIBERO's states, and a MuJoCo in which they are not at rest.
+    """
     if task.benchmark == "mini":
         from worldvla.simulation.mini.starts import read_init_states
 
         return read_init_states(lambda: Environment(task, pixels=16, seed=0), task.suite, task.index, task.name)
-    engine.import_libero()
+    engine.check_mujoco()
     import torch
-    from libero.libero.benchmark import get_libero_path
 
-    name = LIBERO_NAMES[task.suite]
-    path = Path(get_libero_path("init_states")) / name / f"{task.name}.pruned_init"
-    return np.asarray(torch.load(path, weights_only=False), dtype=np.float64)
+    folder = libero_root() / "init_files" / suite_entry(task.benchmark, task.suite).libero_name
+    return np.asarray(torch.load(folder / f"{task.name}.pruned_init", weights_only=False), dtype=np.float64)
 
 
 class Environment:
@@ -92,8 +53,8 @@ class Environment:
         *,
         pixels: int,
         seed: int,
+        looks: Looks = "simple",
         cameras: tuple[str, ...] = ("agentview",),
-        assets: Path | None = None,
     ) -> None:
         """Build the scene.
 
@@ -101,47 +62,28 @@ class Environment:
             task: what to build.
             pixels: side of the frames.
             seed: decides what the state vector does not hold (fixtures of the LIBERO suites).
+            looks: of LIBERO's scenes: published, or simple, which render in a fifth of the time. The mini suites have
+                their own.
             cameras: the cameras that ``frame`` may ask for.
-            assets: LIBERO's meshes and textures; default: the folder named by the environment variable
-                ``LIBERO_ASSETS``, or hf-libero's own download. The mini suites need none.
 
         Raises:
-            ValueError: no OpenGL library, or no such folder.
+            ValueError: no OpenGL library, LIBERO's assets are absent, or a MuJoCo of other results.
         """
         self.task, self._pixels, self._seed, self._cameras = task, pixels, seed, cameras
         self._mini = task.benchmark == "mini"
-        self._assets = mini_assets.folder() if self._mini else _libero_assets(assets)
+        self._assets = mini_assets.folder() if self._mini else engine.libero_assets()
         self._num_steps = 0
         engine.import_simulator()
-        import mujoco
-        from libero.libero.envs.env_wrapper import ControlEnv
+        if not self._mini:
+            engine.check_mujoco()
+        from worldvla.simulation.problems import build
+        from worldvla.simulation.stepping import ExactStepper
 
-        kinds = mujoco.mjtWarning
-        self._fatal = [int(kind) for kind in (kinds.mjWARN_BADQPOS, kinds.mjWARN_BADQVEL, kinds.mjWARN_BADQACC)]
-
-        options: dict[str, Any] = {}
-        if self._mini:
-            from worldvla.simulation.mini import problem
-
-            options = {"control_freq": problem.CONTROL_HZ, "gripper_types": problem.GRIPPER, "hard_reset": False}
         self._select()
         np.random.seed(seed)  # LIBERO draws from numpy's global stream
-        control = ControlEnv(
-            bddl_file_name=str(task.bddl_file),
-            use_camera_obs=False,
-            camera_names=list(cameras),
-            ignore_done=True,
-            **options,
-        )
-        self.robosuite = control.env
+        self.robosuite = build(task, looks)
+        self._stepper = ExactStepper(self.robosuite)
         atexit.register(self.close)  # at the interpreter's very end EGL is gone and the context complains
-        # Observables are sensors that nothing here reads: a sixth of a step's time.
-        self.robosuite._update_observables = lambda *args, **kwargs: None
-        self.robosuite._get_observations = lambda *args, **kwargs: {}
-        if self._mini:
-            from worldvla.simulation.mini.visuals import tune_renderer
-
-            tune_renderer(self.robosuite.sim._render_context_offscreen)
 
     def __enter__(self) -> "Environment":
         """Return the environment."""
@@ -163,11 +105,12 @@ class Environment:
     def restore(self, state: np.ndarray) -> None:
         """Put the simulator into a state, float64 [n], whatever happened before; the same bits in every process.
 
-        The state vector holds neither the poses of LIBERO's fixtures nor the controller's goal and the gripper's
-        command: hence the seed and the whole reset before. The mini suites have no fixtures and keep the model.
+        The state vector holds neither the poses of LIBERO's fixtures nor the controller's goal, the gripper's command
+        and the solver's warm start: hence the seed, the reset and the zeros.
         """
         self.place(self._seed)
         self.robosuite.sim.set_state_from_flattened(np.asarray(state, dtype=np.float64))
+        self.robosuite.sim.data.qacc_warmstart[:] = 0
         self.robosuite.sim.forward()
         if self._mini:
             # Else the first goal is relative to the pose before: stock LIBERO's arm always starts at home.
@@ -176,15 +119,12 @@ class Environment:
         self.robosuite._post_process()
 
     def place(self, seed: int) -> None:
-        """Reset the simulator with placements drawn by LIBERO's samplers from a seed."""
+        """Reset the simulator with placements drawn by LIBERO's samplers from a seed; the compiled model is kept."""
         self._select()
         np.random.seed(seed)  # LIBERO draws from numpy's global stream
-        if self._mini:
-            # A new gripper model starts half open; a kept one remembers its last command.
-            gripper = self.robosuite.robots[0].gripper
-            gripper.current_action = np.zeros_like(gripper.current_action)
-        else:
-            self._free_renderer()
+        # A new gripper model starts half open; a kept one remembers its last command.
+        gripper = self.robosuite.robots[0].gripper
+        gripper.current_action = np.zeros_like(gripper.current_action)
         # Not ControlEnv.reset: it turns an exception into an endless loop.
         self.robosuite.reset()
         self._num_steps = 0
@@ -206,9 +146,8 @@ class Environment:
                 f"{self._where()}: action[{index}] is {action[index]}; expected a finite command in [-1, 1]"
             )
         self._num_steps += 1
-        success = bool(self.robosuite.step(action)[2])
-        if any(self.robosuite.sim.data.warning[kind].number for kind in self._fatal):
-            # MuJoCo only warns, and starts again from its default state.
+        success = self._stepper.step(action)
+        if self._stepper.is_unstable():
             raise RuntimeError(f"{self._where()}: the simulation became unstable")
         return success
 
@@ -262,15 +201,12 @@ class Environment:
         """Free the simulator and its OpenGL context."""
         atexit.unregister(self.close)
         if self.robosuite.sim is not None:
-            self._free_renderer()
+            # In their own context; robosuite would in whichever is current when they are collected.
+            context = self.robosuite.sim._render_context_offscreen
+            context.gl_ctx.make_current()
+            context.con.free()
+            context.gl_ctx.free()
             self.robosuite.close()
-
-    def _free_renderer(self) -> None:
-        """Free the OpenGL objects in their own context; robosuite would in whichever is current when it is collected."""
-        context = self.robosuite.sim._render_context_offscreen
-        context.gl_ctx.make_current()
-        context.con.free()
-        context.gl_ctx.free()
 
     def _where(self) -> str:
         return f"{self.task.benchmark} {self.task.suite}/{self.task.name} step {self._num_steps}"
@@ -285,11 +221,4 @@ class Environment:
             from worldvla.simulation.mini.problem import TIMESTEP_S
 
             macros.SIMULATION_TIMESTEP = TIMESTEP_S
-        libero._assets_path_cache = str(self._assets) if self._assets else None
-
-
-def _libero_assets(folder: Path | None) -> Path | None:
-    named = folder or os.environ.get("LIBERO_ASSETS")
-    if named and not Path(named).is_dir():
-        raise ValueError(f"LIBERO_ASSETS is {named}, no such folder; name the folder of LIBERO's assets, or unset it")
-    return Path(named) if named else None
+        libero._assets_path_cache = str(self._assets)

@@ -17,9 +17,11 @@ import numpy as np
 from worldvla.console import Progress
 from worldvla.data.raw import RawDemonstration, RawHeader, demo_names, task_file, write_raw
 from worldvla.files import atomic_file
+from worldvla.params.benchmarks import max_steps
 from worldvla.simulation.demonstrator import Demonstrator
-from worldvla.simulation.libero import Environment, Task, max_steps, tasks
+from worldvla.simulation.libero import Environment
 from worldvla.simulation.mini.starts import draw_start
+from worldvla.simulation.tasks import Task, tasks
 from worldvla.workers import num_cores, spawn_context
 
 CAMERAS = ("agentview", "robot0_eye_in_hand")

@@ -9,6 +9,8 @@ from worldvla.simulation.cache import CACHE, racing_folder
 from worldvla.simulation.mini.suites import KINDS, SUITES, Kind, MiniSuite, MiniTask, Part
 
 PROBLEM = "Mini_Tabletop_Manipulation"
+# What decides the initial states besides this package.
+SIMULATION = ("libero.py", "problems.py", "stepping.py", "visuals.py")
 
 # Stiff contacts and the friction of LIBERO's own generated objects.
 CONTACT = 'solimp="0.998 0.998 0.001" solref="0.001 1"'
@@ -24,7 +26,7 @@ def folder() -> Path:
     Its name holds the digest of the sources that decide what is in it and of the simulator's versions, so that nothing
     stale is ever read. Several processes may race to make it: each writes its own scratch folder, the first rename wins.
     """
-    sources = [*sorted(Path(__file__).parent.glob("*.py")), Path(__file__).parents[1] / "libero.py"]
+    sources = [*sorted(Path(__file__).parent.glob("*.py")), *[Path(__file__).parents[1] / name for name in SIMULATION]]
     versions = [version(name) for name in ("mujoco", "robosuite", "hf-libero")]
     digest = value_digest([[path.name, path.read_text()] for path in sources] + versions)
     final = CACHE / f"mini-{digest[:12]}"

@@ -10,6 +10,7 @@ import numpy as np
 
 from worldvla.simulation import engine
 from worldvla.simulation import libero as environments
+from worldvla.simulation.tasks import tasks
 
 engine.import_libero()
 
@@ -24,7 +25,7 @@ class MiniBenchmark(Benchmark):
         """List the tasks; there is one order only."""
         super().__init__(task_order_index)
         self.name = type(self).__name__.lower()
-        self._suite = environments.tasks("mini", self.name.removeprefix("mini_"))
+        self._suite = tasks("mini", self.name.removeprefix("mini_"))
         self.tasks = [
             LiberoTask(task.name, task.language, "Libero", self.name, task.bddl_file.name, f"{task.name}.npy")
             for task in self._suite

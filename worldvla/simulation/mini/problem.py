@@ -3,6 +3,7 @@
 Importing this module imports robosuite and LIBERO's environments: ``libero.py`` does it in ``Environment`` only.
 """
 
+import numpy as np
 from libero.libero.envs.base_object import register_object
 from libero.libero.envs.bddl_base_domain import TASK_MAPPING, register_problem
 from libero.libero.envs.regions import REGION_SAMPLERS, TableRegionSampler
@@ -10,12 +11,17 @@ from robosuite.models.grippers import GRIPPER_MAPPING
 from robosuite.models.grippers.panda_gripper import PandaGripper
 from robosuite.models.objects import MujocoXMLObject
 
-from worldvla.simulation.mini import assets, visuals
+from worldvla.simulation import visuals
+from worldvla.simulation.mini import assets
 from worldvla.simulation.mini.suites import KINDS, Kind
 
 CONTROL_HZ = 10
 TIMESTEP_S = 0.01
 GRIPPER = "MiniPandaGripper"
+
+CAMERA_POSITION = np.array([0.62, 0.0, 1.62])
+CAMERA_TARGET = np.array([-0.09, 0.0, 0.99])
+CAMERA_FOVY_DEG = 31.0
 
 # @register_problem returns None, so LIBERO's classes are reachable through its table only.
 Tabletop = TASK_MAPPING["libero_tabletop_manipulation"]
@@ -34,7 +40,7 @@ class MiniPandaGripper(PandaGripper):
 
 
 class Mini_Tabletop_Manipulation(Tabletop):  # noqa: N801 - LIBERO derives the BDDL problem's name from it
-    """LIBERO's tabletop problem with our arena, camera and looks."""
+    """LIBERO's tabletop problem with our arena and camera."""
 
     def __init__(self, bddl_file_name: str, *args: object, **kwargs: object) -> None:
         """Build the problem of a BDDL file."""
@@ -44,19 +50,10 @@ class Mini_Tabletop_Manipulation(Tabletop):  # noqa: N801 - LIBERO derives the B
     def _setup_camera(self, mujoco_arena: object) -> None:
         mujoco_arena.set_camera(  # pyright: ignore[reportAttributeAccessIssue]
             camera_name="agentview",
-            pos=visuals.CAMERA_POSITION,
-            quat=visuals.camera_quaternion(visuals.CAMERA_POSITION, visuals.CAMERA_TARGET),
-            camera_attribs={"fovy": str(visuals.CAMERA_FOVY_DEG)},
+            pos=CAMERA_POSITION,
+            quat=visuals.camera_quaternion(CAMERA_POSITION, CAMERA_TARGET),
+            camera_attribs={"fovy": str(CAMERA_FOVY_DEG)},
         )
-
-    def _load_model(self) -> None:
-        super()._load_model()
-        visuals.simplify(self.model.root)
-        shown = {geom.get("name") for geom in self.model.root.iter("geom")}
-        robot = self.robots[0].robot_model
-        for model in (robot, robot.mount, *robot.grippers.values()):
-            # robosuite looks these up by name when it builds its segmentation tables.
-            model._visual_geoms = [name for name in model._visual_geoms if model.naming_prefix + name in shown]
 
 
 class RegionSampler(TableRegionSampler):

@@ -1,4 +1,6 @@
-"""Cheap, plain looks for the embedded suites: a tenth of LIBERO's rendering time, and colours that a policy can use.
+"""Cheap, plain looks: a tenth to a quarter of LIBERO's rendering time, and a robot in colours that a policy can use.
+
+The embedded suites have them always, LIBERO's scenes when ``looks`` says simple.
 
 Physics is untouched: only geoms that are seen and do not collide change.
 """
@@ -20,10 +22,6 @@ LINK1 = {"type": "capsule", "size": "0.06 0.09", "pos": "0 0 -0.05"}
 # Boxes around the fingers, so that a picture of 96 pixels shows where they are and whether they are open.
 SLEEVES = {"finger1_collision": "0 0.015 0.030", "finger2_collision": "0 -0.015 0.030"}
 SLEEVE_HALF_SIZE = "0.014 0.014 0.026"
-
-CAMERA_POSITION = np.array([0.62, 0.0, 1.62])
-CAMERA_TARGET = np.array([-0.09, 0.0, 0.99])
-CAMERA_FOVY_DEG = 31.0
 
 
 def camera_quaternion(position: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -55,6 +53,13 @@ def simplify(root: ET.Element) -> None:
         material.set("reflectance", "0")
     for light in root.iter("light"):
         light.set("castshadow", "false")
+
+
+def forget_hidden(robot: Any, root: ET.Element) -> None:
+    """Let a robosuite robot forget the geoms that ``simplify`` removed: it looks them up by name for segmentation."""
+    shown = {geom.get("name") for geom in root.iter("geom")}
+    for model in (robot, robot.mount, *robot.grippers.values()):
+        model._visual_geoms = [name for name in model._visual_geoms if model.naming_prefix + name in shown]
 
 
 def _simplify_body(body: ET.Element, hidden: bool) -> None:
