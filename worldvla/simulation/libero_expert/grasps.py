@@ -1,0 +1,66 @@
+"""Where to take a thing: between the fingers if it is narrow enough, else by its rim."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+MAX_WIDTH_M = 0.072  # the fingers open to 8 cm
+BELOW_TOP_M = 0.020  # the finger tips' centre under the thing's top
+ABOVE_FOOT_M = 0.008  # lower, the finger tips would touch what it stands on
+BAND_M = 0.030  # below the top: what the fingers see of it
+WALL_M = 0.003  # from a rim's outer edge to the middle of its wall
+MIN_RIM_M = 0.025  # from the middle to the rim: less has no room for a finger inside
+
+YAWS = np.deg2rad([0, 90, 45, -45])  # of the hand against home
+YAW_COST, RIM_COST = 3.0, 1.0  # in points of an obstacle
+
+
+@dataclass(frozen=True)
+class Grasp:
+    """A grasp in the item's own frame, so that it moves with the item."""
+
+    offset: np.ndarray  # from the item's body, world axes at planning, float64 [3]
+    yaw: float  # of the hand against home (rad)
+    cost: float
+
+
+def candidates(item: np.ndarray, position: np.ndarray, obstacles: np.ndarray) -> list[Grasp]:
+    """Return the possible grasps of a thing, best first.
+
+    Args:
+        item: points on its collision geometry, float64 [n, 3].
+        position: its body's, float64 [3].
+        obstacles: points on everything else, float64 [m, 3].
+    """
+    top, foot = item[:, 2].max(), item[:, 2].min()
+    height = max(top - BELOW_TOP_M, foot + ABOVE_FOOT_M)
+    band = item[item[:, 2] > top - BAND_M]
+    found = []
+    for yaw in YAWS:
+        closing = np.array([-np.sin(yaw), np.cos(yaw)])  # the fingers close along y at home
+        across = np.array([np.cos(yaw), np.sin(yaw)])
+        along = band[:, :2] @ closing
+        side = band[:, :2] @ across
+        middle = np.array([(along.max() + along.min()) / 2, (side.max() + side.min()) / 2])
+        centres = []
+        if along.max() - along.min() < MAX_WIDTH_M:
+            centres.append((middle[0], 0.0))
+        near = along[np.abs(side - middle[1]) < 0.012]
+        for sign in (1.0, -1.0):
+            reach = (sign * (near - middle[0])).max() if len(near) else 0.0
+            if reach > MIN_RIM_M:
+                centres.append((middle[0] + sign * (reach - WALL_M), RIM_COST))
+        for centre, extra in centres:
+            point = np.append(closing * centre + across * middle[1], height)
+            cost = blocked(point, closing, across, obstacles) + extra + YAW_COST * abs(yaw)
+            found.append(Grasp(point - position, float(yaw), cost))
+    return sorted(found, key=lambda grasp: grasp.cost)
+
+
+def blocked(point: np.ndarray, closing: np.ndarray, across: np.ndarray, obstacles: np.ndarray) -> float:
+    """Return how many points of obstacles are in the way of the open fingers and the hand above them."""
+    away = obstacles - point
+    along, side, up = np.abs(away[:, :2] @ closing), np.abs(away[:, :2] @ across), away[:, 2]
+    fingers = (np.abs(along - 0.050) < 0.016) & (side < 0.014) & (up > -0.012)
+    hand = (along < 0.105) & (side < 0.035) & (up > 0.055)
+    return float(min(fingers.sum(), 20) + min(hand.sum(), 20))
