@@ -68,9 +68,8 @@ class Carrying:
     def _reach(self, hand: np.ndarray) -> np.ndarray:
         """Approach over a funnel, so that the fingers come from above."""
         scene = self._scene
-        obstacles = scene.obstacles(self._body)
         if self._grasp is None:
-            found = grasps.candidates(scene.points(self._body), scene.position(self._item), obstacles)
+            found = grasps.candidates(scene, self._item)
             self._grasp = found[self._misses % min(3, len(found))]
         point = self._point()
         turn = self._turn()
@@ -82,7 +81,7 @@ class Carrying:
             return motion.toward(point - hand, OPEN, turn)
         hover = point[2] + min(HOVER_M, max(0.0, away - ALIGNED_M) * FUNNEL)
         if away > 0.05:
-            hover = max(hover, top_between(obstacles, hand, point, HAND_RADIUS_M) + CLEARANCE_M)
+            hover = max(hover, top_between(scene.obstacles(self._body), hand, point, HAND_RADIUS_M) + CLEARANCE_M)
         rise = hover - hand[2]
         if away > 0.05 and rise > 0.05:
             return motion.toward(np.array([0, 0, rise]), OPEN, turn)

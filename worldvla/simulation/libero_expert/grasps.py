@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from worldvla.simulation.libero_expert.scene import Scene
+
 MAX_WIDTH_M = 0.072  # the fingers open to 8 cm
 BELOW_TOP_M = 0.020  # the finger tips' centre under the thing's top
 ABOVE_FOOT_M = 0.008  # lower, the finger tips would touch what it stands on
 BAND_M = 0.030  # below the top: what the fingers see of it
 WALL_M = 0.003  # from a rim's outer edge to the middle of its wall
-MIN_RIM_M = 0.025  # from the middle to the rim: less has no room for a finger inside
+INSIDE_M, HOLLOW_M = 0.018, 0.020  # a rim has at least that depth that far inside: room for a finger
 
 YAWS = np.deg2rad([0, 90, 45, -45])  # of the hand against home
 YAW_COST, RIM_COST = 3.0, 1.0  # in points of an obstacle
@@ -24,14 +26,10 @@ class Grasp:
     cost: float
 
 
-def candidates(item: np.ndarray, position: np.ndarray, obstacles: np.ndarray) -> list[Grasp]:
-    """Return the possible grasps of a thing, best first.
-
-    Args:
-        item: points on its collision geometry, float64 [n, 3].
-        position: its body's, float64 [3].
-        obstacles: points on everything else, float64 [m, 3].
-    """
+def candidates(scene: Scene, name: str) -> list[Grasp]:
+    """Return the possible grasps of a thing, best first."""
+    body = scene.body(name)
+    item, position, obstacles = scene.points(body), scene.position(name), scene.obstacles(body)
     top, foot = item[:, 2].max(), item[:, 2].min()
     height = max(top - BELOW_TOP_M, foot + ABOVE_FOOT_M)
     band = item[item[:, 2] > top - BAND_M]
@@ -48,7 +46,8 @@ def candidates(item: np.ndarray, position: np.ndarray, obstacles: np.ndarray) ->
         near = along[np.abs(side - middle[1]) < 0.012]
         for sign in (1.0, -1.0):
             reach = (sign * (near - middle[0])).max() if len(near) else 0.0
-            if reach > MIN_RIM_M:
+            inside = closing * (middle[0] + sign * (reach - INSIDE_M)) + across * middle[1]
+            if reach > INSIDE_M and scene.height_at(body, inside) < top - HOLLOW_M:
                 centres.append((middle[0] + sign * (reach - WALL_M), RIM_COST))
         for centre, extra in centres:
             point = np.append(closing * centre + across * middle[1], height)
@@ -62,5 +61,5 @@ def blocked(point: np.ndarray, closing: np.ndarray, across: np.ndarray, obstacle
     away = obstacles - point
     along, side, up = np.abs(away[:, :2] @ closing), np.abs(away[:, :2] @ across), away[:, 2]
     fingers = (np.abs(along - 0.050) < 0.016) & (side < 0.014) & (up > -0.012)
-    hand = (along < 0.105) & (side < 0.035) & (up > 0.055)
-    return float(min(fingers.sum(), 20) + min(hand.sum(), 20))
+    hand = (along < 0.100) & (side < 0.030) & (up > 0.050)
+    return float(min(fingers.sum(), 20) + 0.2 * min(hand.sum(), 10))  # the hand pushes light things aside

@@ -10,6 +10,7 @@ import numpy as np
 
 from worldvla.simulation.libero import Environment
 
+RAY_START_M = 3.0  # above everything
 SPACING_M = 0.02  # of the points on a box's faces
 
 Goal = tuple[str, ...]  # a predicate's name and what it is about: ("on", "bowl_1", "plate_1")
@@ -97,6 +98,14 @@ class Scene:
         hidden = self._robot_geoms.union(*(self._geoms[body] for body in without))
         return self._world([geom for geom in self._shapes if geom not in hidden])
 
+    def height_at(self, body: int, place: np.ndarray) -> float:
+        """Return the height of a body's collision geometry at a place, float64 [2 or 3]; -inf where there is none."""
+        start = np.array([place[0], place[1], RAY_START_M])
+        down = np.array([0.0, 0.0, -1.0])
+        distances = [self._ray(geom, start, down) for geom in self._geoms[body]]
+        hits = [distance for distance in distances if distance >= 0]
+        return RAY_START_M - min(hits) if hits else -np.inf
+
     def touches(self, body: int) -> bool:
         """Return whether a body is in contact with anything but the robot."""
         mine = set(self._geoms[body])
@@ -114,6 +123,15 @@ class Scene:
             if pair & mine and pair & self._robot_geoms:
                 return True
         return False
+
+    def _ray(self, geom: int, start: np.ndarray, along: np.ndarray) -> float:
+        """Return the distance from a place to a geom along a direction; -1 where it misses."""
+        if self.model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_MESH:
+            return mujoco.mj_rayMesh(self.model, self.data, geom, start, along)
+        data = self.data
+        return mujoco.mju_rayGeom(
+            data.geom_xpos[geom], data.geom_xmat[geom], self.model.geom_size[geom], start, along, self.model.geom_type[geom]
+        )
 
     def _site(self, region: str) -> int:
         return mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_SITE, region)
