@@ -17,6 +17,8 @@ MIN_CLOSING_STEPS = 7  # until the fingers press with full force
 CLOSED_M = 0.001  # the fingers' way in a step, once they have closed
 HELD_M = 0.045  # of a held thing's grasp from the hand
 HELD_GAP_M = 0.002
+STUCK_M, STUCK_STEPS = 0.002, 10
+STUCK_M, STUCK_STEPS = 0.002, 10
 OVER_M = 0.015
 LEAVE_M = 0.040  # above a thing that was let go
 
@@ -35,6 +37,7 @@ class Carrying:
         self._gap = np.inf
         self._hold = np.zeros(3)
         self._leaving = False
+        self._last_hand, self._idle = np.zeros(3), 0
 
     @property
     def is_done(self) -> bool:
@@ -59,6 +62,15 @@ class Carrying:
                 return self._leave()
         return self._reach(hand)
 
+    def _is_stuck(self, hand: np.ndarray) -> bool:
+        """Whether the hand has not moved for a while though it should."""
+        self._idle = self._idle + 1 if np.abs(hand - self._last_hand).max() < STUCK_M else 0
+        self._last_hand = hand
+        if self._idle > STUCK_STEPS:
+            self._idle = 0
+            return True
+        return False
+
     def _is_closing(self) -> bool:
         """Whether the fingers still move."""
         last, self._gap = self._gap, self._scene.gap()
@@ -71,6 +83,10 @@ class Carrying:
         if self._grasp is None:
             found = grasps.candidates(scene, self._item)
             self._grasp = found[self._misses % min(3, len(found))]
+        elif self._is_stuck(hand):
+            self._misses += 1
+            self._grasp = None
+            return motion.command((0, 0, 1), OPEN)
         point = self._point()
         turn = self._turn()
         away = float(np.linalg.norm((hand - point)[:2]))
