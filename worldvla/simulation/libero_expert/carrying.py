@@ -3,6 +3,7 @@
 import numpy as np
 
 from worldvla.simulation.libero_expert import grasps, motion
+from worldvla.simulation.libero_expert.fingers import Fingers
 from worldvla.simulation.libero_expert.motion import CLOSE, OPEN
 from worldvla.simulation.libero_expert.scene import Goal, Scene
 
@@ -13,8 +14,6 @@ HOVER_M = 0.070
 FUNNEL = 6.0  # height over the grasp per distance sideways
 CLEARANCE_M = 0.030  # of what is carried, over what is on its way
 HAND_RADIUS_M = 0.07
-MIN_CLOSING_STEPS = 7  # until the fingers press with full force
-CLOSED_M = 0.001  # the fingers' way in a step, once they have closed
 HELD_M = 0.045  # of a held thing's grasp from the hand
 HELD_GAP_M = 0.002
 STUCK_M, STUCK_STEPS = 0.002, 10
@@ -37,8 +36,7 @@ class Carrying:
         self._body = scene.body(self._item)
         self._grasp: grasps.Grasp | None = None
         self._misses = 0
-        self._closing = 0  # steps since the fingers were told to close; 0: they are open
-        self._gap = np.inf
+        self._fingers = Fingers(scene)
         self._hold = np.zeros(3)
         self._leaving = False
         self._last_hand, self._idle = np.zeros(3), 0
@@ -47,21 +45,22 @@ class Carrying:
     @property
     def is_done(self) -> bool:
         """Whether the thing is in its place and the hand has left it."""
-        return self._scene.holds(self._goal) and not self._closing and not self._is_around()
+        return self._scene.holds(self._goal) and not self._fingers.hold and not self._is_around()
 
     def act(self) -> np.ndarray:
         """Return the next action, float64 [7]."""
         scene = self._scene
         hand = scene.hand()
-        if self._closing:
-            if self._is_closing():
+        if self._fingers.hold:
+            if self._fingers.are_closing():
                 return motion.toward(self._hold - hand, CLOSE)
             held = np.abs(hand - self._point()).max() < HELD_M and scene.gap() > HELD_GAP_M
             if held:
                 self._near_steps = 0
                 return self._carry()
             self._misses += 1
-            self._closing, self._grasp = 0, None
+            self._fingers.release()
+            self._grasp = None
         if self._leaving:
             self._leaving = self._is_around()
             if self._leaving:
@@ -83,12 +82,6 @@ class Carrying:
         self._retreating = hand[2] < self._scene.points(self._body)[:, 2].max() + RETREAT_M
         return motion.command((0, 0, 1), OPEN)
 
-    def _is_closing(self) -> bool:
-        """Whether the fingers still move."""
-        last, self._gap = self._gap, self._scene.gap()
-        self._closing += 1
-        return self._closing <= MIN_CLOSING_STEPS or last - self._gap > CLOSED_M
-
     def _reach(self, hand: np.ndarray) -> np.ndarray:
         """Approach over a funnel, so that the fingers come from above."""
         scene = self._scene
@@ -107,7 +100,8 @@ class Carrying:
         away = float(np.linalg.norm((hand - point)[:2]))
         if away < ALIGNED_M and np.linalg.norm(turn) < ALIGNED_RAD:
             if hand[2] < point[2] + DEEP_M:
-                self._closing, self._hold = 1, hand
+                self._fingers.close()
+                self._hold = hand
                 return motion.wait(CLOSE)
             return motion.toward(point - hand, OPEN, turn)
         hover = point[2] + min(HOVER_M, max(0.0, away - ALIGNED_M) * FUNNEL)
@@ -126,7 +120,8 @@ class Carrying:
         if np.abs(way).max() < OVER_M:
             drop = low - self._floor()
             if drop < 0.01 or (drop < 0.05 and scene.touches(self._body)) or scene.holds(self._goal):
-                self._closing, self._grasp, self._leaving = 0, None, True
+                self._fingers.release()
+                self._grasp, self._leaving = None, True
                 return motion.wait(OPEN)
             return motion.toward(np.append(way, -max(drop, 0.01)), CLOSE)
         radius = float(np.linalg.norm((item - scene.position(self._item))[:, :2], axis=1).max()) + 0.01

@@ -10,6 +10,7 @@ import numpy as np
 from worldvla.simulation.libero import Environment
 from worldvla.simulation.libero_expert import motion
 from worldvla.simulation.libero_expert.carrying import Carrying
+from worldvla.simulation.libero_expert.drawers import Opening
 from worldvla.simulation.libero_expert.scene import Goal, Scene
 from worldvla.simulation.libero_expert.turning import Turning
 
@@ -54,6 +55,8 @@ def skills(scene: Scene, goal: Goal) -> list[Skill]:
     """
     if goal[0] in ("on", "in"):
         return [Carrying(scene, goal)]
+    if goal[0] == "open":
+        return [Opening(scene, goal[1])]
     joint = scene.joint(goal[1])
     if joint is not None and not joint.slides:
         return [Turning(scene, goal)]
