@@ -10,9 +10,10 @@ import numpy as np
 from worldvla.simulation.libero import Environment
 from worldvla.simulation.libero_expert import motion
 from worldvla.simulation.libero_expert.carrying import Carrying
+from worldvla.simulation.libero_expert.doors import Swinging
 from worldvla.simulation.libero_expert.drawers import Opening
+from worldvla.simulation.libero_expert.knobs import Twisting
 from worldvla.simulation.libero_expert.scene import Goal, Scene
-from worldvla.simulation.libero_expert.turning import Turning
 
 
 class Skill(Protocol):
@@ -57,7 +58,9 @@ def skills(scene: Scene, goal: Goal) -> list[Skill]:
         return [Carrying(scene, goal)]
     if goal[0] == "open":
         return [Opening(scene, goal[1])]
+    if goal[0] == "turnon":
+        return [Twisting(scene, goal)]
     joint = scene.joint(goal[1])
     if joint is not None and not joint.slides:
-        return [Turning(scene, goal)]
+        return [Swinging(scene, goal)]
     raise ValueError(f"the scripted expert has no skill for {' '.join(goal)}")
