@@ -23,6 +23,7 @@ STUCK_M, STUCK_STEPS = 0.002, 10
 NEAR_M, MAX_NEAR_STEPS = 0.05, 40
 RETREAT_M = 0.12  # above the thing
 OVER_M = 0.015
+BETWEEN_M = 0.010  # things side by side
 LEAVE_M = 0.040  # above a thing that was let go
 
 
@@ -116,7 +117,7 @@ class Carrying:
         scene = self._scene
         item = scene.points(self._body)
         low = item[:, 2].min()
-        way = (scene.position(self._place) - scene.position(self._item))[:2]
+        way = self._way()
         if np.abs(way).max() < OVER_M:
             drop = low - self._floor()
             if drop < 0.01 or (drop < 0.05 and scene.touches(self._body)) or scene.holds(self._goal):
@@ -146,6 +147,17 @@ class Carrying:
         hand = scene.hand()
         beside = np.maximum(low - hand, hand - high)[:2].max()
         return bool(beside < 0.03 and hand[2] < high[2] + LEAVE_M)
+
+    def _way(self) -> np.ndarray:
+        """The horizontal way of the thing to its place, float64 [2]; several things on one region stand side by side."""
+        scene = self._scene
+        place = scene.position(self._place)[:2]
+        rivals = [goal[1] for goal in scene.goals if goal[0] == "on" and goal[2:] == (self._place,)]
+        if len(rivals) > 1:
+            item = scene.points(self._body)
+            number = rivals.index(self._item) - (len(rivals) - 1) / 2
+            place[0] += number * (item[:, 0].max() - item[:, 0].min() + BETWEEN_M)
+        return place - scene.position(self._item)[:2]
 
     def _floor(self) -> float:
         """The height of what the thing is put on."""

@@ -9,6 +9,7 @@ from worldvla.simulation.libero_expert.scene import Goal, Joint, Scene
 
 BAND_M = 0.020  # below the knob's top: its ridge
 DEPTH_M = 0.015  # of the finger tips' centre below the top
+OFF_AXIS_M = 0.015
 ALIGNED_M, ALIGNED_RAD = 0.008, 0.30
 DEEP_M = 0.008
 FUNNEL, HOVER_M = 6.0, 0.070  # height over the knob per distance sideways, and at most
@@ -73,9 +74,10 @@ class Twisting:
         top = points[:, 2].max()
         away = (points[points[:, 2] > top - BAND_M] - joint.anchor) * [1, 1, 0]
         axes = np.linalg.eigh(away.T @ away)[1]
-        point = joint.anchor.copy()
+        radial = axes[:, -1] * np.sign(axes[0, -1])  # away from the robot, which is short of room
+        point = joint.anchor + radial * OFF_AXIS_M
         point[2] = top - DEPTH_M
-        return point, axes[:, -1]
+        return point, radial
 
     def _is_around(self) -> bool:
         """Whether the fingers are still around the knob."""
