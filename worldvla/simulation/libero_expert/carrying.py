@@ -3,6 +3,7 @@
 import numpy as np
 
 from worldvla.simulation.libero_expert import grasps, motion
+from worldvla.simulation.libero_expert.drawers import outward_of
 from worldvla.simulation.libero_expert.fingers import Fingers
 from worldvla.simulation.libero_expert.motion import CLOSE, OPEN
 from worldvla.simulation.libero_expert.scene import Goal, Scene
@@ -23,6 +24,7 @@ STUCK_M, STUCK_STEPS = 0.002, 10
 NEAR_M, MAX_NEAR_STEPS = 0.05, 40
 RETREAT_M = 0.12  # above the thing
 OVER_M = 0.015
+OUT_OF_CABINET_M = 0.015
 BETWEEN_M = 0.010  # things side by side
 LEAVE_M = 0.040  # above a thing that was let go
 
@@ -90,7 +92,7 @@ class Carrying:
         if up is not None:
             return up
         if self._grasp is None:
-            found = grasps.candidates(scene, self._item)
+            found = grasps.candidates(scene, self._item, self._target())
             self._grasp = found[self._misses % min(3, len(found))]
         elif self._is_stuck(hand):
             self._misses += 1
@@ -152,6 +154,9 @@ class Carrying:
         """The horizontal way of the thing to its place, float64 [2]; several things on one region stand side by side."""
         scene = self._scene
         place = scene.position(self._place)[:2]
+        joint = None if scene.is_thing(self._place) else scene.joint(self._place)
+        if joint is not None:  # of a drawer: away from the cabinet
+            place = place + outward_of(joint)[:2] * OUT_OF_CABINET_M
         rivals = [goal[1] for goal in scene.goals if goal[0] == "on" and goal[2:] == (self._place,)]
         if len(rivals) > 1:
             item = scene.points(self._body)
@@ -164,10 +169,19 @@ class Carrying:
         scene, place = self._scene, self._place
         if scene.is_thing(place):
             return float(scene.points(scene.body(place))[:, 2].max())
-        parent = scene.parent(place)
+        joint, parent = scene.joint(place), scene.parent(place)
+        if joint is not None:
+            return float(scene.points(joint.body)[:, 2].max())
         if self._goal[0] == "in" and parent is not None:
             return float(scene.points(scene.body(parent))[:, 2].max())
         return float(scene.position(place)[2] + scene.region_size(place)[2])
+
+    def _target(self) -> np.ndarray:
+        """Where the thing's body is when it is let go."""
+        scene = self._scene
+        here = scene.position(self._item)
+        height = here[2] - scene.points(self._body)[:, 2].min()
+        return np.append(here[:2] + self._way(), self._floor() + height)
 
     def _point(self) -> np.ndarray:
         """Where the hand takes the thing."""

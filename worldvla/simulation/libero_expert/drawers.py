@@ -24,20 +24,23 @@ HELD_M = 0.030
 PUSH_M = 0.040
 FINGER_M = 0.012
 LEAVE_M = 0.100
+FRONT_M, ABOVE_M = 0.040, 0.120  # from the handle to where the hand comes down to push
 
 
 class Opening:
-    """Makes ``open`` true of a sliding region; ``in`` needs it, too."""
+    """Makes ``open`` true of a sliding region, for its own sake or as long as something is to be put in."""
 
-    def __init__(self, scene: Scene, region: str) -> None:
-        """Take the drawer's region."""
-        self._scene, self._region = scene, region
+    def __init__(self, scene: Scene, region: str, until: Goal | None = None) -> None:
+        """Take the drawer's region, and the goal that it is opened for."""
+        self._scene, self._region, self._until = scene, region, until
         self._fingers = Fingers(scene)
         self._leaving = False
 
     @property
     def is_done(self) -> bool:
         """Whether the drawer is open and the hand has left its handle."""
+        if self._until is not None and self._scene.holds(self._until):
+            return True
         return self._is_open() and not self._fingers.hold and not self._leaving
 
     def act(self) -> np.ndarray:
@@ -85,6 +88,47 @@ class Opening:
         joint = self._scene.joint(self._region)
         assert joint is not None
         return joint
+
+
+class Closing:
+    """Makes ``close`` true of a sliding region."""
+
+    def __init__(self, scene: Scene, goal: Goal) -> None:
+        """Take the goal: its predicate and the drawer's region."""
+        self._scene, self._goal = scene, goal
+        self._leaving = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the drawer is closed and the hand has left it."""
+        return self._scene.holds(self._goal) and not self._leaving
+
+    def act(self) -> np.ndarray:
+        """Return the next action, float64 [7]."""
+        scene, hand = self._scene, self._scene.hand()
+        joint = scene.joint(self._goal[1])
+        assert joint is not None
+        outward = outward_of(joint)
+        bar = handle(scene, joint, outward)
+        contact = bar.mean(0)
+        standoff = float(((bar - contact) @ outward).max()) + FINGER_M
+        if scene.holds(self._goal):
+            self._leaving = (hand - contact) @ outward < LEAVE_M
+            return motion.toward((outward + UP) * 0.05, CLOSE)
+        self._leaving = True
+        turned = turned_home(scene.home, outward, CLOSING_TILT, along=False)
+        turn = motion.rotation_between(scene.turn(), turned)
+        is_turned = bool(np.linalg.norm(turn) < ALIGNED_RAD)
+        away = hand - contact
+        sideways = away - outward * (away @ outward)
+        if is_turned and np.abs(sideways).max() < 2 * ALIGNED_M and away @ outward > 0:
+            return motion.toward(-outward * PUSH_M - sideways, CLOSE)
+        start = contact + outward * (standoff + FRONT_M)
+        if not is_turned or np.linalg.norm((start - hand)[:2]) > 2 * ALIGNED_M:
+            start[2] += ABOVE_M
+            if hand[2] < start[2] - 0.05:
+                return motion.toward(np.array([0, 0, start[2] - hand[2]]), CLOSE, turn)
+        return motion.toward(start - hand, CLOSE, turn)
 
 
 def outward_of(joint: Joint) -> np.ndarray:
