@@ -34,6 +34,7 @@ class Opening:
         """Take the drawer's region, and the goal that it is opened for."""
         self._scene, self._region, self._until = scene, region, until
         self._fingers = Fingers(scene)
+        self._start = scene.hand()
         self._leaving = False
 
     @property
@@ -66,8 +67,12 @@ class Opening:
             return motion.toward(outward * PULL_M + sideways, CLOSE)
         away = (hand - bar) @ outward
         if self._leaving:
-            self._leaving = away < LEAVE_M
-            return motion.wait(OPEN) if scene.gap() < 0.05 else motion.toward(-approach * 0.05, OPEN)
+            if scene.gap() < 0.05:
+                return motion.wait(OPEN)
+            home = motion.rotation_between(scene.turn(), scene.home)
+            self._leaving = away < LEAVE_M or bool(np.linalg.norm(home) > ALIGNED_RAD)
+            # Home first: turned elsewhere out here, the arm would stretch to its limits and stay there.
+            return motion.toward(-approach * 0.05, OPEN) if away < LEAVE_M else motion.toward(self._start - hand, OPEN, home)
         offset = hand - bar
         sideways = offset - approach * (offset @ approach)
         if np.linalg.norm(turn) > ALIGNED_RAD:

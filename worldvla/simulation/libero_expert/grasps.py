@@ -13,6 +13,7 @@ BANDS_M = (0.030, 0.015)  # below the top: what the fingers see of it
 # From a rim's outer edge to the hand: the middle of the wall, or more where the outer finger has no room; it then draws
 # the thing to the hand.
 WALLS_M = (0.003, 0.014, 0.022)
+RIM_SHIFTS_M = (0.0, 0.02, -0.02)  # across the closing axis
 INSIDE_M, HOLLOW_M = 0.018, 0.020  # a rim has at least that depth that far inside: room for a finger
 
 YAWS = np.deg2rad([0, 90, 45, -45])  # of the hand against home
@@ -38,7 +39,7 @@ def candidates(scene: Scene, name: str, target: np.ndarray) -> list[Grasp]:
         target: where its body is let go, float64 [3]: there has to be room for the hand, too.
     """
     body = scene.body(name)
-    item, position, obstacles = scene.points(body), scene.position(name), scene.obstacles(body)
+    item, position, loose, fixed = scene.points(body), scene.position(name), scene.loose(body), scene.fixed()
     top = item[:, 2].max()
     found = []
     for yaw in YAWS:
@@ -46,9 +47,9 @@ def candidates(scene: Scene, name: str, target: np.ndarray) -> list[Grasp]:
         across = np.array([np.cos(yaw), np.sin(yaw)])
         for centre, shift, height, extra in [*_middles(item, closing, across), *_rims(scene, body, item, closing, across)]:
             point = np.append(closing * centre + across * shift, height)
-            around = np.concatenate([obstacles, item]) if top - height < BELOW_TOP_M else obstacles
-            cost = blocked(point, closing, across, around) + extra + YAW_COST * abs(yaw)
-            cost += blocked(point - position + target, closing, across, obstacles)
+            around = np.concatenate([loose, item]) if top - height < BELOW_TOP_M else loose
+            cost = blocked(point, closing, across, around, fixed) + extra + YAW_COST * abs(yaw)
+            cost += blocked(point - position + target, closing, across, loose, fixed)
             found.append(Grasp(point - position, float(yaw), cost))
     return sorted(found, key=lambda grasp: grasp.cost)
 
@@ -78,24 +79,34 @@ def _rims(scene: Scene, body: int, item: np.ndarray, closing: np.ndarray, across
     band = item[item[:, 2] > top - BANDS_M[0]]
     along, side = band[:, :2] @ closing, band[:, :2] @ across
     centre, middle = (along.max() + along.min()) / 2, (side.max() + side.min()) / 2
-    near = along[np.abs(side - middle) < FINGER_M]
+    height = max(top - BELOW_TOP_M, foot + ABOVE_FOOT_M)
     found = []
-    for sign in (1.0, -1.0):
-        reach = (sign * (near - centre)).max() if len(near) else 0.0
-        inside = closing * (centre + sign * (reach - INSIDE_M)) + across * middle
-        if reach > INSIDE_M and scene.height_at(body, inside) < top - HOLLOW_M:
-            height = max(top - BELOW_TOP_M, foot + ABOVE_FOOT_M)
-            found += [
-                (centre + sign * (reach - wall), middle, height, RIM_COST * (1 + number))
-                for number, wall in enumerate(WALLS_M)
-            ]
+    for shift in RIM_SHIFTS_M:
+        place = middle + shift
+        near = along[np.abs(side - place) < FINGER_M]
+        for sign in (1.0, -1.0):
+            reach = (sign * (near - centre)).max() if len(near) else 0.0
+            inside = closing * (centre + sign * (reach - INSIDE_M)) + across * place
+            if reach > INSIDE_M and scene.height_at(body, inside) < top - HOLLOW_M:
+                found += [
+                    (centre + sign * (reach - wall), place, height, RIM_COST * (1 + number) + SHIFT_COST * bool(shift))
+                    for number, wall in enumerate(WALLS_M)
+                ]
     return found
 
 
-def blocked(point: np.ndarray, closing: np.ndarray, across: np.ndarray, obstacles: np.ndarray) -> float:
-    """Return how many points of obstacles are in the way of the open fingers and the hand above them."""
-    away = obstacles - point
+def blocked(
+    point: np.ndarray, closing: np.ndarray, across: np.ndarray, loose: np.ndarray, fixed: np.ndarray
+) -> float:
+    """Return how much is in the way of the open fingers and of the hand above them, which pushes loose things aside."""
+    fingers_loose, hand_loose = _inside(loose - point, closing, across)
+    fingers_fixed, hand_fixed = _inside(fixed - point, closing, across)
+    return 5.0 * min(fingers_loose + fingers_fixed, 4) + 0.2 * min(hand_loose, 10) + 3.0 * min(hand_fixed, 10)
+
+
+def _inside(away: np.ndarray, closing: np.ndarray, across: np.ndarray) -> tuple[int, int]:
+    """Return how many points are where the open fingers and where the hand would be."""
     along, side, up = np.abs(away[:, :2] @ closing), np.abs(away[:, :2] @ across), away[:, 2]
     fingers = (np.abs(along - 0.050) < 0.016) & (side < 0.014) & (up > -0.012)
-    hand = (along < 0.105) & (side < 0.033) & (up > 0.033)
-    return float(5 * min(fingers.sum(), 4) + 0.2 * min(hand.sum(), 10))  # the hand pushes light things aside
+    hand = (along < 0.105) & (side < 0.036) & (up > 0.033)
+    return int(fingers.sum()), int(hand.sum())

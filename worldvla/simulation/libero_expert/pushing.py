@@ -12,6 +12,7 @@ ABOVE_BASE_M = 0.012  # of the finger tips' centre
 ALIGNED_M = 0.015
 FUNNEL, HOVER_M = 5.0, 0.070  # height per distance sideways, and at most
 AHEAD_M = 0.030  # how far ahead the hand aims
+PRESS_M = 0.030  # how far below the thing the hand aims, for the fingers would slide up its rim
 LEAVE_M = 0.060
 
 
@@ -55,7 +56,7 @@ class Pushing:
         beside = away - ahead * along
         inside = -0.02 < along < INSIDE_M and np.abs(beside[:2]).max() < 2 * ALIGNED_M
         if inside and abs(away[2]) < ALIGNED_M:
-            return motion.toward(ahead * min(AHEAD_M, float(np.linalg.norm(way))) - beside - [0, 0, away[2]], CLOSE)
+            return motion.toward(ahead * AHEAD_M - beside - [0, 0, PRESS_M], CLOSE)
         aside = float(np.linalg.norm(away[:2]))
         point[2] += min(HOVER_M, max(0.0, aside - ALIGNED_M) * FUNNEL)
         if aside > 0.06 and point[2] - hand[2] > 0.03:

@@ -52,6 +52,8 @@ class Scene:
             if self.model.body(body).name.startswith(("robot0", "gripper0", "mount0"))
         ]
         self._robot_geoms = {geom for body in robot for geom in self._geoms[body]}
+        objects = [self._env.obj_body_id[name] for name in self._env.objects_dict]
+        self._loose_geoms = {geom for body in objects for geom in self._geoms[body]}
 
     def hand(self) -> np.ndarray:
         """Return the point between the finger tips, float64 [3]."""
@@ -121,10 +123,18 @@ class Scene:
         """Return the points of ``points`` by geom, each float64 [n, 3]."""
         return [self._world([geom]) for geom in self._geoms[body]]
 
-    def obstacles(self, *without: int) -> np.ndarray:
-        """Return points on everything but the robot and some bodies, float64 [n, 3]."""
-        hidden = self._robot_geoms.union(*(self._geoms[body] for body in without))
-        return self._world([geom for geom in self._shapes if geom not in hidden])
+    def obstacles(self, without: int) -> np.ndarray:
+        """Return points on everything but the robot and a body, float64 [n, 3]."""
+        return np.concatenate([self.loose(without), self.fixed()])
+
+    def loose(self, without: int) -> np.ndarray:
+        """Return points on all objects but one, float64 [n, 3]."""
+        hidden = set(self._geoms[without])
+        return self._world([geom for geom in self._loose_geoms if geom not in hidden])
+
+    def fixed(self) -> np.ndarray:
+        """Return points on fixtures and furniture, float64 [n, 3]."""
+        return self._world([geom for geom in self._shapes if geom not in self._robot_geoms | self._loose_geoms])
 
     def height_at(self, body: int, place: np.ndarray) -> float:
         """Return the height of a body's collision geometry at a place, float64 [2 or 3]; -inf where there is none."""
