@@ -25,6 +25,7 @@ NEAR_M, MAX_NEAR_STEPS = 0.05, 40
 RETREAT_M = 0.12  # above the thing
 OVER_M = 0.015
 OUT_OF_CABINET_M = 0.015
+NARROW_M = 0.035  # half the width of a place that things fit into in one way
 BETWEEN_M = 0.010  # things side by side
 LEAVE_M = 0.040  # above a thing that was let go
 
@@ -40,7 +41,7 @@ class Carrying:
         self._grasp: grasps.Grasp | None = None
         self._misses = 0
         self._fingers = Fingers(scene)
-        self._hold = np.zeros(3)
+        self._hold, self._yaw = np.zeros(3), 0.0
         self._leaving = False
         self._last_hand, self._idle = np.zeros(3), 0
         self._near_steps, self._retreating = 0, False
@@ -104,7 +105,7 @@ class Carrying:
         if away < ALIGNED_M and np.linalg.norm(turn) < ALIGNED_RAD:
             if hand[2] < point[2] + DEEP_M:
                 self._fingers.close()
-                self._hold = hand
+                self._hold, self._yaw = hand, self._grasp.yaw
                 return motion.wait(CLOSE)
             return motion.toward(point - hand, OPEN, turn)
         hover = point[2] + min(HOVER_M, max(0.0, away - ALIGNED_M) * FUNNEL)
@@ -120,7 +121,8 @@ class Carrying:
         item = scene.points(self._body)
         low = item[:, 2].min()
         way = self._way()
-        if np.abs(way).max() < OVER_M:
+        turn = self._placing_turn()
+        if np.abs(way).max() < OVER_M and (turn is None or np.linalg.norm(turn) < ALIGNED_RAD):
             drop = low - self._floor()
             if drop < 0.01 or (drop < 0.05 and scene.touches(self._body)) or scene.holds(self._goal):
                 self._fingers.release()
@@ -133,7 +135,7 @@ class Carrying:
         lift = max(top, self._floor()) + CLEARANCE_M - low
         if lift > 0.03:
             return motion.command((0, 0, 1), CLOSE)
-        return motion.toward(np.append(way, lift), CLOSE)
+        return motion.toward(np.append(way, lift), CLOSE, self._placing_turn())
 
     def _leave(self) -> np.ndarray:
         """Let go, then rise."""
@@ -175,6 +177,19 @@ class Carrying:
         if self._goal[0] == "in" and parent is not None:
             return float(scene.points(scene.body(parent))[:, 2].max())
         return float(scene.position(place)[2] + scene.region_size(place)[2])
+
+    def _placing_turn(self) -> np.ndarray | None:
+        """The rotation that the hand needs for a narrow place: what is between the fingers is the thing's narrow side."""
+        scene = self._scene
+        if self._goal[0] != "in" or scene.is_thing(self._place) or scene.joint(self._place) is not None:
+            return None
+        size = scene.region_size(self._place)[:2]
+        if size.min() > NARROW_M:
+            return None
+        yaw = np.pi / 2 if size[0] < size[1] else 0.0
+        if self._yaw < 0:
+            yaw = -yaw
+        return motion.rotation_between(scene.turn(), motion.about_z(yaw) @ scene.home)
 
     def _target(self) -> np.ndarray:
         """Where the thing's body is when it is let go."""

@@ -17,6 +17,7 @@ RIM_SHIFTS_M = (0.0, 0.02, -0.02)  # across the closing axis
 INSIDE_M, HOLLOW_M = 0.018, 0.020  # a rim has at least that depth that far inside: room for a finger
 
 YAWS = np.deg2rad([0, 90, 45, -45])  # of the hand against home
+FINE_YAWS = np.deg2rad(np.arange(-85, 90, 5))
 YAW_COST, RIM_COST, SHIFT_COST = 3.0, 1.0, 0.5  # in points of an obstacle
 FINGER_M, MAX_SHIFT_M = 0.012, 0.025  # half a finger's width; how far from a thing's middle it is taken
 
@@ -42,7 +43,7 @@ def candidates(scene: Scene, name: str, target: np.ndarray) -> list[Grasp]:
     item, position, loose, fixed = scene.points(body), scene.position(name), scene.loose(body), scene.fixed()
     top = item[:, 2].max()
     found = []
-    for yaw in YAWS:
+    for yaw in _yaws(item):
         closing = np.array([-np.sin(yaw), np.cos(yaw)])  # the fingers close along y at home
         across = np.array([np.cos(yaw), np.sin(yaw)])
         for centre, shift, height, extra in [*_middles(item, closing, across), *_rims(scene, body, item, closing, across)]:
@@ -52,6 +53,17 @@ def candidates(scene: Scene, name: str, target: np.ndarray) -> list[Grasp]:
             cost += blocked(point - position + target, closing, across, loose, fixed)
             found.append(Grasp(point - position, float(yaw), cost))
     return sorted(found, key=lambda grasp: grasp.cost)
+
+
+def _yaws(item: np.ndarray) -> np.ndarray:
+    """Return the turns of the hand to try: for what is narrow in none of the usual ones, as a book, its narrowest."""
+    for yaws in (YAWS, FINE_YAWS):
+        widths = [float(np.ptp(item[:, :2] @ [-np.sin(yaw), np.cos(yaw)])) for yaw in yaws]
+        if min(widths) < MAX_WIDTH_M:
+            break
+    else:
+        return YAWS
+    return YAWS if yaws is YAWS else yaws[[int(np.argmin(widths))]]
 
 
 Choice = tuple[float, float, float, float]  # along the closing axis, across, up (m, world frame), cost
