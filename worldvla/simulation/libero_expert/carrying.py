@@ -1,0 +1,168 @@
+"""Picks a thing up and puts it where it belongs."""
+
+import numpy as np
+
+from worldvla.simulation.libero_expert import grasps, motion
+from worldvla.simulation.libero_expert.motion import CLOSE, OPEN
+from worldvla.simulation.libero_expert.scene import Goal, Scene
+
+ALIGNED_M = 0.008  # sideways, before the fingers come down around a thing
+ALIGNED_RAD = 0.15
+DEEP_M = 0.008  # above the grasp's height: deep enough to close
+HOVER_M = 0.070
+FUNNEL = 6.0  # height over the grasp per distance sideways
+CLEARANCE_M = 0.030  # of what is carried, over what is on its way
+HAND_RADIUS_M = 0.07
+MIN_CLOSING_STEPS = 7  # until the fingers press with full force
+CLOSED_M = 0.001  # the fingers' way in a step, once they have closed
+HELD_M = 0.045  # of a held thing's grasp from the hand
+HELD_GAP_M = 0.002
+STUCK_M, STUCK_STEPS = 0.002, 10
+STUCK_M, STUCK_STEPS = 0.002, 10
+OVER_M = 0.015
+LEAVE_M = 0.040  # above a thing that was let go
+
+
+class Carrying:
+    """The skill of a goal ``on`` or ``in``: a thing goes onto another one or into a region."""
+
+    def __init__(self, scene: Scene, goal: Goal) -> None:
+        """Take the goal: its predicate, the thing and the place."""
+        self._scene, self._goal = scene, goal
+        _, self._item, self._place = goal
+        self._body = scene.body(self._item)
+        self._grasp: grasps.Grasp | None = None
+        self._misses = 0
+        self._closing = 0  # steps since the fingers were told to close; 0: they are open
+        self._gap = np.inf
+        self._hold = np.zeros(3)
+        self._leaving = False
+        self._last_hand, self._idle = np.zeros(3), 0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the thing is in its place and the hand has left it."""
+        return self._scene.holds(self._goal) and not self._closing and not self._is_around()
+
+    def act(self) -> np.ndarray:
+        """Return the next action, float64 [7]."""
+        scene = self._scene
+        hand = scene.hand()
+        if self._closing:
+            if self._is_closing():
+                return motion.toward(self._hold - hand, CLOSE)
+            held = np.abs(hand - self._point()).max() < HELD_M and scene.gap() > HELD_GAP_M
+            if held:
+                return self._carry()
+            self._misses += 1
+            self._closing, self._grasp = 0, None
+        if self._leaving:
+            self._leaving = self._is_around()
+            if self._leaving:
+                return self._leave()
+        return self._reach(hand)
+
+    def _is_stuck(self, hand: np.ndarray) -> bool:
+        """Whether the hand has not moved for a while though it should."""
+        self._idle = self._idle + 1 if np.abs(hand - self._last_hand).max() < STUCK_M else 0
+        self._last_hand = hand
+        if self._idle > STUCK_STEPS:
+            self._idle = 0
+            return True
+        return False
+
+    def _is_closing(self) -> bool:
+        """Whether the fingers still move."""
+        last, self._gap = self._gap, self._scene.gap()
+        self._closing += 1
+        return self._closing <= MIN_CLOSING_STEPS or last - self._gap > CLOSED_M
+
+    def _reach(self, hand: np.ndarray) -> np.ndarray:
+        """Approach over a funnel, so that the fingers come from above."""
+        scene = self._scene
+        if self._grasp is None:
+            found = grasps.candidates(scene, self._item)
+            self._grasp = found[self._misses % min(3, len(found))]
+        elif self._is_stuck(hand):
+            self._misses += 1
+            self._grasp = None
+            return motion.command((0, 0, 1), OPEN)
+        point = self._point()
+        turn = self._turn()
+        away = float(np.linalg.norm((hand - point)[:2]))
+        if away < ALIGNED_M and np.linalg.norm(turn) < ALIGNED_RAD:
+            if hand[2] < point[2] + DEEP_M:
+                self._closing, self._hold = 1, hand
+                return motion.wait(CLOSE)
+            return motion.toward(point - hand, OPEN, turn)
+        hover = point[2] + min(HOVER_M, max(0.0, away - ALIGNED_M) * FUNNEL)
+        if away > 0.05:
+            hover = max(hover, top_between(scene.obstacles(self._body), hand, point, HAND_RADIUS_M) + CLEARANCE_M)
+        rise = hover - hand[2]
+        if away > 0.05 and rise > 0.05:
+            return motion.toward(np.array([0, 0, rise]), OPEN, turn)
+        return motion.toward(np.append((point - hand)[:2], rise), OPEN, turn)
+
+    def _carry(self) -> np.ndarray:
+        scene = self._scene
+        item = scene.points(self._body)
+        low = item[:, 2].min()
+        way = (scene.position(self._place) - scene.position(self._item))[:2]
+        if np.abs(way).max() < OVER_M:
+            drop = low - self._floor()
+            if drop < 0.01 or (drop < 0.05 and scene.touches(self._body)) or scene.holds(self._goal):
+                self._closing, self._grasp, self._leaving = 0, None, True
+                return motion.wait(OPEN)
+            return motion.toward(np.append(way, -max(drop, 0.01)), CLOSE)
+        radius = float(np.linalg.norm((item - scene.position(self._item))[:, :2], axis=1).max()) + 0.01
+        here = scene.position(self._item)
+        top = top_between(scene.obstacles(self._body), here, here + np.append(way, 0), radius)
+        lift = max(top, self._floor()) + CLEARANCE_M - low
+        if lift > 0.03:
+            return motion.command((0, 0, 1), CLOSE)
+        return motion.toward(np.append(way, lift), CLOSE)
+
+    def _leave(self) -> np.ndarray:
+        """Let go, then rise."""
+        if self._scene.gap() < 0.07 and self._scene.is_gripped(self._body):
+            return motion.wait(OPEN)
+        return motion.command((0, 0, 1), OPEN)
+
+    def _is_around(self) -> bool:
+        """Whether the fingers are still around the thing."""
+        scene = self._scene
+        item = scene.points(self._body)
+        low, high = item.min(0), item.max(0)
+        hand = scene.hand()
+        beside = np.maximum(low - hand, hand - high)[:2].max()
+        return bool(beside < 0.03 and hand[2] < high[2] + LEAVE_M)
+
+    def _floor(self) -> float:
+        """The height of what the thing is put on."""
+        scene, place = self._scene, self._place
+        if scene.is_thing(place):
+            return float(scene.points(scene.body(place))[:, 2].max())
+        parent = scene.parent(place)
+        if self._goal[0] == "in" and parent is not None:
+            return float(scene.points(scene.body(parent))[:, 2].max())
+        return float(scene.position(place)[2] + scene.region_size(place)[2])
+
+    def _point(self) -> np.ndarray:
+        """Where the hand takes the thing."""
+        assert self._grasp is not None
+        return self._scene.position(self._item) + self._grasp.offset
+
+    def _turn(self) -> np.ndarray:
+        """The rotation that the hand still needs for the grasp."""
+        assert self._grasp is not None
+        return motion.rotation_between(self._scene.turn(), motion.about_z(self._grasp.yaw) @ self._scene.home)
+
+
+def top_between(points: np.ndarray, start: np.ndarray, stop: np.ndarray, radius: float) -> float:
+    """Return the height of the highest point less than ``radius`` from the straight way between two places (m)."""
+    way = (stop - start)[:2]
+    length = float(way @ way)
+    from_start = points[:, :2] - start[:2]
+    share = np.clip(from_start @ way / length, 0, 1) if length > 0 else np.zeros(len(points))
+    near = np.linalg.norm(from_start - share[:, None] * way, axis=1) < radius
+    return float(points[near, 2].max()) if near.any() else -np.inf

@@ -1,0 +1,49 @@
+"""Commands of the hand: multiples of a quarter of full scale, like a person's on a coarse joystick."""
+
+import numpy as np
+
+FULL_SCALE_M, FULL_SCALE_RAD = 0.05, 0.5  # what a command of 1 asks of OSC_POSE
+GAIN = 2.0
+QUANTUM = 0.25
+MIN_TURN_RAD = 0.12  # less is left to the controller, which keeps the last orientation that was asked for
+# Of a wait: too small to move anything, but a motion, for the filter drops steps without.
+CREEP = 0.01
+
+OPEN, CLOSE = -1.0, 1.0
+
+
+def command(translation: np.ndarray | tuple[float, float, float], gripper: float) -> np.ndarray:
+    """Return an action of a quantised translation, no rotation, and the gripper's command, float64 [7]."""
+    return np.concatenate([_quantised(translation), np.zeros(3), [gripper]])
+
+
+def toward(error: np.ndarray, gripper: float, turn: np.ndarray | None = None) -> np.ndarray:
+    """Return the action that moves by about ``error`` (m) and turns by about ``turn`` (rad, axis times angle)."""
+    action = command(np.clip(error / FULL_SCALE_M * GAIN, -1, 1), gripper)
+    if turn is not None and np.linalg.norm(turn) > MIN_TURN_RAD:
+        action[3:6] = _quantised(np.clip(turn / FULL_SCALE_RAD, -1, 1))
+    return action if np.abs(action[:6]).any() else wait(gripper)
+
+
+def wait(gripper: float) -> np.ndarray:
+    """Return the action that stays while the fingers move."""
+    return np.array([0, 0, CREEP, 0, 0, 0, gripper])
+
+
+def rotation_between(current: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return the rotation from one orientation to another, matrices [3, 3], as axis times angle (rad), float64 [3]."""
+    matrix = wanted @ current.T
+    axis = 0.5 * np.array([matrix[2, 1] - matrix[1, 2], matrix[0, 2] - matrix[2, 0], matrix[1, 0] - matrix[0, 1]])
+    sine, cosine = float(np.linalg.norm(axis)), (float(np.trace(matrix)) - 1) / 2
+    if sine < 1e-9:
+        return np.zeros(3)
+    return axis / sine * np.arctan2(sine, cosine)
+
+
+def about_z(angle: float) -> np.ndarray:
+    """Return the rotation by an angle (rad) about the vertical, float64 [3, 3]."""
+    return np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+
+
+def _quantised(values: np.ndarray | tuple[float, float, float]) -> np.ndarray:
+    return np.round(np.asarray(values, dtype=np.float64) / QUANTUM) * QUANTUM + 0.0
