@@ -41,7 +41,7 @@ def main(*, params: Path, raw: Path, out: Path) -> None:
 def replay_unit(settings: FilterParams, unit: Unit) -> int:
     """Replay one unit in its own environment (runs in a worker)."""
     task = libero.tasks(settings.benchmark, settings.suite)[unit.task.index]
-    return run_unit(unit, libero.Environment(task, pixels=settings.pixels, seed=settings.seed))
+    return run_unit(unit, functools.partial(libero.Environment, task, pixels=settings.pixels, seed=settings.seed))
 
 
 if __name__ == "__main__":
