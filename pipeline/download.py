@@ -11,7 +11,7 @@ from pathlib import Path
 
 from worldvla import console, files
 from worldvla.data import hub
-from worldvla.data.raw import task_file, validate_raw
+from worldvla.data.raw import task_file, unusable_demonstrations, validate_raw
 from worldvla.data.work import work_folder
 from worldvla.params import strict
 from worldvla.params.benchmarks import suite_entry
@@ -29,7 +29,7 @@ def main(*, params: Path, out: Path) -> None:
     with files.atomic_folder(out) as folder:
         if settings.demonstrations == "scripted":
             count = settings.demonstrations_per_task
-            record(Recording(settings.benchmark, settings.suite, settings.pixels, settings.seed, count), work, folder)
+            record(Recording(settings.benchmark, settings.suite, settings.tasks, settings.seed, count), work, folder)
         elif settings.demonstrations == "hub":
             sources = copy_published(settings.suite, suite, folder)
         else:
@@ -60,19 +60,29 @@ def copy_published(name: str, suite: list[Task], folder: Path) -> dict[str, dict
 
 
 def copy_local(source: str | None, suite: list[Task], folder: Path) -> None:
-    """Check every task's file in the user's folder, then copy them all."""
+    """Check every task's file in the user's folder, then copy them all.
+
+    Files are taken from the folder itself, or from the suite's folder in it, as LIBERO keeps them: ``libero_goal``.
+    """
     if source is None or not Path(source).is_dir():
         got = "empty" if source is None else f"'{source}', no such folder"
         raise ValueError(f"demonstrations_folder is {got}; name the folder of your HDF5 files in params.yaml")
-    missing = [task for task in suite if not task_file(Path(source), task.name).is_file()]
+    task = suite[0]
+    inner = Path(source) / (suite_entry(task.benchmark, task.suite).libero_name or f"mini_{task.suite}")
+    given = (
+        inner if inner.is_dir() and not any(task_file(Path(source), t.name).is_file() for t in suite) else Path(source)
+    )
+    missing = [task for task in suite if not task_file(given, task.name).is_file()]
     if missing:
         found = f"{len(suite) - len(missing)} of {len(suite)} task files"
-        name = task_file(Path(source), missing[0].name).name
-        raise ValueError(f"{source}: {found}; missing '{name}'; add it, or name another demonstrations_folder")
+        name = task_file(given, missing[0].name).name
+        raise ValueError(f"{given}: {found}; missing '{name}'; add it, or name another demonstrations_folder")
     for task in suite:
-        validate_raw(task_file(Path(source), task.name), task.name, task.language)
+        validate_raw(task_file(given, task.name), task.name, task.language)
     for task in suite:
-        shutil.copyfile(task_file(Path(source), task.name), task_file(folder, task.name))
+        for demo, reason in unusable_demonstrations(task_file(given, task.name)).items():
+            print(f"  {task_file(given, task.name)}: {demo} cannot be replayed ({reason}); the filter will drop it")
+        shutil.copyfile(task_file(given, task.name), task_file(folder, task.name))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,8 @@ def main(*, params: Path, raw: Path, out: Path) -> None:
 def replay_unit(settings: FilterParams, unit: Unit) -> int:
     """Replay one unit in its own environment (runs in a worker)."""
     (task,) = chosen_tasks(settings.benchmark, settings.suite, (unit.task.index,))
-    return run_unit(unit, libero.Environment(task, pixels=settings.pixels, seed=settings.seed, looks=settings.looks))
+    make = functools.partial(libero.Environment, task, pixels=settings.pixels, seed=settings.seed, looks=settings.looks)
+    return run_unit(unit, make)
 
 
 if __name__ == "__main__":

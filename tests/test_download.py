@@ -97,15 +97,42 @@ def test_a_file_of_another_task_is_named(mine, tmp_path):
         download(tmp_path)
 
 
-def test_a_missing_dataset_and_a_wrong_shape_are_named(mine, tmp_path):
+def test_the_suite_s_folder_is_found_in_the_folder_of_all_suites(mine, tmp_path):
+    inner = tmp_path / "datasets" / "mini_goal"
+    inner.parent.mkdir()
+    mine.rename(inner)
+    out = download(tmp_path, folder=str(inner.parent))
+    assert {path.name for path in out.iterdir()} == {path.name for path in inner.iterdir()} | {"manifest.json"}
+    task_file(inner, TASKS[2].name).unlink()
+    with pytest.raises(ValueError, match=r"datasets/mini_goal: 3 of 4 task files; missing 'put_the_milk_in_the_basket"):
+        download(tmp_path, folder=str(inner.parent))
+    shutil.copy(task_file(inner, TASKS[0].name), inner.parent)  # now the folder itself holds the suite's files
+    with pytest.raises(ValueError, match=r"datasets: 1 of 4 task files"):
+        download(tmp_path, folder=str(inner.parent))
+
+
+def test_one_bad_demonstration_is_told_and_is_not_the_end(mine, tmp_path, capsys):
+    path = task_file(mine, TASKS[0].name)
+    with h5py.File(path, "r+") as file:
+        del file["data/demo_1/obs"]
+        file["data/demo_2/states"][3, 5] = np.nan
+    out = download(tmp_path)
+    printed = capsys.readouterr().out
+    told = f"  {path}: demo_2 cannot be replayed (step 3: states[5] is nan); the filter will drop it\n"
+    assert printed.count("cannot be replayed") == 1
+    assert told in printed
+    assert json.loads((out / "manifest.json").read_text())[path.name]["steps"] == 8
+
+
+def test_a_file_of_bad_demonstrations_alone_is_named(mine, tmp_path):
     with h5py.File(task_file(mine, TASKS[0].name), "r+") as file:
-        del file["data/demo_1/obs/ee_pos"]
-    with pytest.raises(ValueError, match=r"demo_1 lacks the dataset 'obs/ee_pos'"):
+        for demo in file["data"].values():
+            demo["actions"][:] = np.inf
+    with pytest.raises(
+        ValueError, match=r"none of 3 demonstrations can be replayed \(demo_0: step 0: actions\[0\] is inf"
+    ):
         download(tmp_path)
-    with h5py.File(task_file(mine, TASKS[0].name), "r+") as file:
-        file["data/demo_1/obs/ee_pos"] = np.zeros((3, 3))
-    with pytest.raises(ValueError, match=r"demo_1 has 'obs/ee_pos' of shape \(3, 3\); expected \(4, 3\)"):
-        download(tmp_path)
+    assert not (tmp_path / "raw").exists()
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

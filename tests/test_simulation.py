@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from worldvla.data.filtering import replay
-from worldvla.data.raw import Trajectory, task_file, validate_raw
+from worldvla.data.raw import task_file, validate_raw
+from worldvla.data.trajectories import Trajectory
 from worldvla.files import file_digest
 from worldvla.params.benchmarks import max_steps
 from worldvla.simulation import recording, rendering
