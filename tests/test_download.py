@@ -48,11 +48,9 @@ def download(tmp_path: Path, **changes: object) -> Path:
         "benchmark": "mini",
         "suite": "goal",
         "tasks": [0, 1, 2, 3],
-        "looks": "simple",
         "demonstrations": "local",
         "folder": str(tmp_path / "mine"),
         "demonstrations_per_task": 3,
-        "pixels": 32,
         "seed": 0,
     }
     params = tmp_path / "goal.yaml"
@@ -140,8 +138,3 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
         download(tmp_path)
     with pytest.raises(ValueError, match="demonstrations_folder is empty; name the folder"):
         download(tmp_path, folder=None)
-
-
-def test_the_expert_refuses_what_it_cannot_do(tmp_path):
-    with pytest.raises(ValueError, match="there is no scripted expert for the benchmark 'libero'"):
-        download(tmp_path, demonstrations="scripted", benchmark="libero")

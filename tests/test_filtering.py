@@ -11,7 +11,8 @@ from test_episodes import HEADER, demonstration
 from worldvla.data import filter_units, raw, trajectories
 from worldvla.data.episodes import read_episodes_table, read_filtered
 from worldvla.data.filtering import is_noop, replay
-from worldvla.simulation.libero import Environment, init_states, tasks
+from worldvla.simulation.libero import Environment, init_states
+from worldvla.simulation.tasks import tasks
 
 OPEN, CLOSE = -1.0, 1.0
 TABLE = 100

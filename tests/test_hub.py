@@ -78,12 +78,10 @@ def download(tmp_path: Path) -> Path:
     section = {
         "benchmark": "libero",
         "tasks": list(range(10)),
-        "looks": "published",
         "suite": "goal",
         "demonstrations": "hub",
         "folder": None,
         "demonstrations_per_task": 50,
-        "pixels": 128,
         "seed": 0,
     }
     params = tmp_path / "goal.yaml"
