@@ -5,6 +5,7 @@ and the origin of each. Recording costs about half a second of a core per demons
 one continues from ``work/download/``. The published suites are 34 GB in all, and as much again in the hub's cache.
 """
 
+import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -60,18 +61,13 @@ def copy_published(name: str, suite: list[Task], folder: Path) -> dict[str, dict
 
 
 def copy_local(source: str | None, suite: list[Task], folder: Path) -> None:
-    """Check every task's file in the user's folder, then copy them all.
-
-    Files are taken from the folder itself, or from the suite's folder in it, as LIBERO keeps them: ``libero_goal``.
-    """
+    """Check every task's file in the user's folder, then copy them all."""
     if source is None or not Path(source).is_dir():
         got = "empty" if source is None else f"'{source}', no such folder"
         raise ValueError(f"demonstrations_folder is {got}; name the folder of your HDF5 files in params.yaml")
-    task = suite[0]
-    inner = Path(source) / (suite_entry(task.benchmark, task.suite).libero_name or f"mini_{task.suite}")
-    given = (
-        inner if inner.is_dir() and not any(task_file(Path(source), t.name).is_file() for t in suite) else Path(source)
-    )
+    if not os.access(source, os.R_OK | os.X_OK):
+        raise ValueError(f"demonstrations_folder '{source}' cannot be read; expected a readable one; chmod it")
+    given = suite_folder(Path(source), suite)
     missing = [task for task in suite if not task_file(given, task.name).is_file()]
     if missing:
         found = f"{len(suite) - len(missing)} of {len(suite)} task files"
@@ -80,9 +76,17 @@ def copy_local(source: str | None, suite: list[Task], folder: Path) -> None:
     for task in suite:
         validate_raw(task_file(given, task.name), task.name, task.language)
     for task in suite:
-        for demo, reason in unusable_demonstrations(task_file(given, task.name)).items():
-            print(f"  {task_file(given, task.name)}: {demo} cannot be replayed ({reason}); the filter will drop it")
-        shutil.copyfile(task_file(given, task.name), task_file(folder, task.name))
+        path = task_file(given, task.name)
+        for demo, reason in unusable_demonstrations(path).items():
+            print(f"  {path}: {demo} cannot be replayed ({reason}); the filter will drop it")
+        shutil.copyfile(path, task_file(folder, task.name))
+
+
+def suite_folder(source: Path, suite: list[Task]) -> Path:
+    """Return the folder with a suite's files: the one given, or the suite's in it, as LIBERO keeps them: libero_goal."""
+    name = suite_entry(suite[0].benchmark, suite[0].suite).libero_name or f"mini_{suite[0].suite}"
+    has_files = any(task_file(source, task.name).is_file() for task in suite)
+    return source / name if (source / name).is_dir() and not has_files else source
 
 
 if __name__ == "__main__":

@@ -10,7 +10,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from worldvla import console, files
-from worldvla.data.filter_units import FilterTask, Unit, cut_units, join_units, run_unit, run_units, summary
+from worldvla.data.filter_units import (
+    FilterTask,
+    Unit,
+    cut_units,
+    expectation,
+    join_units,
+    run_unit,
+    run_units,
+    summary,
+)
 from worldvla.data.raw import task_files
 from worldvla.data.work import work_folder
 from worldvla.params import strict
@@ -27,6 +36,7 @@ def main(*, params: Path, raw: Path, out: Path) -> None:
     sources = [files.file_digest(path) for path in task_files(raw, [task.name for task in tasks])]
     work = work_folder("filter", [asdict(settings), sources])
     units = cut_units(filter_tasks, raw, work)
+    print(expectation(units), flush=True)
     run_units(units, functools.partial(replay_unit, settings))
     with files.atomic_folder(out) as folder:
         rows = join_units(units, folder)

@@ -1,6 +1,7 @@
 """Demonstrations of a folder of the user's are checked and copied; what is wrong with them is said in one sentence."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -107,6 +108,21 @@ def test_the_suite_s_folder_is_found_in_the_folder_of_all_suites(mine, tmp_path)
     shutil.copy(task_file(inner, TASKS[0].name), inner.parent)  # now the folder itself holds the suite's files
     with pytest.raises(ValueError, match=r"datasets: 1 of 4 task files"):
         download(tmp_path, folder=str(inner.parent))
+
+
+def test_liberos_own_names_of_folders_are_known(tmp_path):
+    (tmp_path / "datasets/libero_10").mkdir(parents=True)
+    for suite, folder in (("long", "datasets/libero_10"), ("goal", "datasets")):
+        with pytest.raises(ValueError, match=rf"{folder}: 0 of 10 task files"):
+            download(tmp_path, folder=str(tmp_path / "datasets"), benchmark="libero", suite=suite)
+
+
+def test_a_folder_that_cannot_be_read_is_named(mine, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(mine))
+    with pytest.raises(
+        ValueError, match=r"demonstrations_folder '.*mine' cannot be read; expected a readable one; chmod"
+    ):
+        download(tmp_path)
 
 
 def test_one_bad_demonstration_is_told_and_is_not_the_end(mine, tmp_path, capsys):

@@ -20,13 +20,16 @@ import numpy as np
 from worldvla.console import Progress
 from worldvla.data.episodes import EPISODES, FilteredEpisode, write_episode, write_table
 from worldvla.data.filtering import BREAKS, KEPT, UNUSABLE, Simulator, Verdict, replay
+from worldvla.data.forecast import forecast
+from worldvla.data.frames import SHARE, size_of
 from worldvla.data.hdf5 import subgroup
 from worldvla.data.raw import demo_names, task_file
-from worldvla.data.trajectories import ACTION_WIDTH, Trajectory, UnusableDemonstrationError, read_trajectory
+from worldvla.data.trajectories import ACTION_WIDTH, Trajectory, UnusableDemonstrationError, num_steps, read_trajectory
 from worldvla.files import atomic_file
 from worldvla.workers import num_cores, spawn_context
 
 DEMOS_PER_UNIT = 10  # about ten seconds at mini, a few minutes on LIBERO: an interruption loses no more
+BYTES_PER_STEP = 1500  # of states, actions and the rest but frames, and of HDF5's bookkeeping
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,15 @@ def cut_units(tasks: Iterable[FilterTask], raw: Path, work: Path) -> list[Unit]:
             result = work / task.name / f"{start:06d}.hdf5"
             units.append(Unit(task, path, tuple(demos[start : start + DEMOS_PER_UNIT]), result))
     return units
+
+
+def expectation(units: list[Unit]) -> str:
+    """Return what the frames of all units will need, in words: each is stored twice, each worker holds an episode."""
+    lengths = [length for unit in units for length in num_steps(unit.raw, unit.demos)]
+    pixels = units[0].task.pixels
+    disk = 2 * (SHARE * size_of(sum(lengths), pixels) + BYTES_PER_STEP * sum(lengths))
+    memory = min(num_cores(), len(units)) * size_of(max(lengths), pixels)
+    return forecast(sum(lengths), pixels, disk, memory)
 
 
 def run_unit(unit: Unit, build: Callable[[], AbstractContextManager[Simulator]]) -> int:

@@ -23,6 +23,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from worldvla.data.frames import write_frames
 from worldvla.data.hdf5 import (
     last_step,
     member,
@@ -30,7 +31,6 @@ from worldvla.data.hdf5 import (
     subgroup,
     text_attribute,
     write_arrays,
-    write_frames,
 )
 from worldvla.data.trajectories import REMEDY, UnusableDemonstrationError, trajectory
 from worldvla.files import atomic_file

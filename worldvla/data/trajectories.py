@@ -1,6 +1,7 @@
 """What a replay reads of raw demonstrations: their actions and states, and which of them cannot be replayed."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,20 @@ def read_trajectory(path: Path, demo: str) -> Trajectory:
     """Return one demonstration of a raw file by its name, without its images; raises like ``trajectory``."""
     with open_hdf5(path, REMEDY) as file:
         return trajectory(path, subgroup(file, "data"), demo)
+
+
+def num_steps(path: Path, demos: Iterable[str]) -> list[int]:
+    """Return how many actions demonstrations have, without reading any; 0 for unusable ones."""
+    with open_hdf5(path, REMEDY) as file:
+        return [_num_steps(file, demo) for demo in demos]
+
+
+def _num_steps(file: h5py.File, demo: str) -> int:
+    try:
+        shape = dataset(file, f"data/{demo}/actions").shape
+    except KeyError:
+        return 0
+    return shape[0] if shape else 0
 
 
 def trajectory(path: Path, data: h5py.Group, demo: str) -> Trajectory:
