@@ -2,7 +2,8 @@
 
 Writes ``data/raw/<suite>/<task>_demo.hdf5``, one file per task in LIBERO's layout, and ``manifest.json`` with the sha256
 and the origin of each. Recording costs about half a second of a core per demonstration of a mini suite; an interrupted
-one continues from ``work/download/``. The published suites are 34 GB in all, and as much again in the hub's cache.
+one continues from ``work/download/``. The published suites are 34 GB in all. They lie in the hub's cache and are linked
+from there; only where ``data/raw`` is on another disk are they there twice (``worldvla/data/hub/fetching.py``).
 """
 
 import os
@@ -11,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from worldvla import console, files
-from worldvla.data import hub
+from worldvla.data.hub import fetching, published
 from worldvla.data.raw import task_file, unusable_demonstrations, validate_raw
 from worldvla.data.work import work_folder
 from worldvla.params import strict
@@ -32,7 +33,7 @@ def main(*, params: Path, out: Path) -> None:
             count = settings.demonstrations_per_task
             record(Recording(settings.benchmark, settings.suite, settings.tasks, settings.seed, count), work, folder)
         elif settings.demonstrations == "hub":
-            sources = copy_published(settings.suite, suite, folder)
+            sources = place_published(settings.suite, suite, folder)
         else:
             copy_local(settings.folder, suite, folder)
         manifest = {}
@@ -49,15 +50,17 @@ def main(*, params: Path, out: Path) -> None:
     )
 
 
-def copy_published(name: str, suite: list[Task], folder: Path) -> dict[str, dict[str, str]]:
-    """Fetch and check every task's published file, then copy them all; return where each came from, by task."""
-    published = {}
-    for number, task in enumerate(suite, start=1):
-        print(f"{hub.REPOSITORY}: {number} of {len(suite)}, {task.name}", flush=True)
-        published[task.name] = hub.fetch(suite_entry("libero", name).libero_name, task.name, task.language)
-    for task, file in published.items():
-        shutil.copyfile(file.path, task_file(folder, task))
-    return {task: file.source for task, file in published.items()}
+def place_published(name: str, suite: list[Task], folder: Path) -> dict[str, dict[str, str]]:
+    """Fetch every task's published file, verified, and place them all; return where each came from, by task."""
+    publication = published.load("demonstrations")
+    paths = {
+        task.name: task_file(Path(suite_entry("libero", name).libero_name), task.name).as_posix() for task in suite
+    }
+    fetched = fetching.fetch_files(publication, list(paths.values()), folder)
+    for task, path in paths.items():
+        fetching.place(fetched[path], task_file(folder, task))
+    origin = {"repository": publication.repository, "revision": publication.revision}
+    return {task: origin | {"file": path} for task, path in paths.items()}
 
 
 def copy_local(source: str | None, suite: list[Task], folder: Path) -> None:

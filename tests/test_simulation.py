@@ -1,7 +1,6 @@
 """The simulator gives the same bits always and everywhere, the expert succeeds, and its recordings can be replayed."""
 
 import hashlib
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -215,11 +214,3 @@ def test_containers_hold_what_is_asked():
     for goal in GOAL.goals:
         assert GOAL.thing(goal.item).region is None
         assert GOAL.thing(goal.container).region is not None
-
-
-@pytest.mark.libero
-@pytest.mark.skipif("LIBERO_ASSETS" not in os.environ, reason="LIBERO_ASSETS names no folder")
-def test_a_folder_of_assets_that_is_not_there_is_named(monkeypatch):
-    monkeypatch.setenv("LIBERO_ASSETS", "nowhere")
-    with pytest.raises(ValueError, match="LIBERO_ASSETS is nowhere, no such folder"):
-        Environment(tasks("libero", "goal")[0], pixels=16, seed=0)

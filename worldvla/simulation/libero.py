@@ -14,6 +14,7 @@ import numpy as np
 from worldvla.files import atomic_file
 from worldvla.params.benchmarks import Looks, suite_entry
 from worldvla.simulation import engine
+from worldvla.simulation.libero_assets import find_assets
 from worldvla.simulation.mini import assets as mini_assets
 from worldvla.simulation.tasks import Task, libero_root
 from worldvla.workers import spawn_context
@@ -87,7 +88,7 @@ class Environment:
         """
         self.task, self._pixels, self._seed, self._cameras = task, pixels, seed, cameras
         self._mini = task.benchmark == "mini"
-        self._assets = mini_assets.folder() if self._mini else engine.libero_assets()
+        self._assets = mini_assets.folder() if self._mini else find_assets()
         self._num_steps = 0
         engine.import_simulator()
         if not self._mini:
