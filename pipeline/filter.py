@@ -11,6 +11,7 @@ from pathlib import Path
 
 from worldvla import console, files
 from worldvla.data.filter_units import FilterTask, Unit, cut_units, join_units, run_unit, run_units, summary
+from worldvla.data.kept.overlap import compare
 from worldvla.data.raw import task_files
 from worldvla.data.work import work_folder
 from worldvla.params import strict
@@ -33,6 +34,8 @@ def main(*, params: Path, raw: Path, out: Path) -> None:
     for task in tasks:
         reasons = summary(row["reason"] for row in rows if row["task"] == task.name)
         print(f"  {task.name}: {reasons}")
+    for line in compare(rows, sources):
+        print(f"  {line}")
     steps = sum(row["num_steps"] for row in rows if row["kept"])
     noops = sum(row["num_noops"] for row in rows)
     print(f"{out}: {summary(row['reason'] for row in rows)}; {steps} steps kept, {noops} no-ops dropped. Next: split")
