@@ -17,6 +17,7 @@ from worldvla.data.work import work_folder
 from worldvla.params import strict
 from worldvla.params.filter import FilterParams
 from worldvla.simulation import libero
+from worldvla.simulation.libero_assets import ensure_assets
 
 
 def main(*, params: Path, raw: Path, out: Path) -> None:
@@ -25,6 +26,7 @@ def main(*, params: Path, raw: Path, out: Path) -> None:
     tasks = libero.tasks(settings.benchmark, settings.suite)
     filter_tasks = [FilterTask(settings.suite, t.name, t.index, t.language, settings.pixels) for t in tasks]
     sources = [files.file_digest(path) for path in task_files(raw, [task.name for task in tasks])]
+    ensure_assets(settings.benchmark)
     work = work_folder("filter", [asdict(settings), sources])
     units = cut_units(filter_tasks, raw, work)
     run_units(units, functools.partial(replay_unit, settings))
