@@ -26,6 +26,7 @@ from worldvla.data.work import work_folder
 from worldvla.params import strict
 from worldvla.params.filter import FilterParams
 from worldvla.simulation import libero
+from worldvla.simulation.libero_assets import ensure_assets
 from worldvla.simulation.tasks import chosen_tasks
 
 
@@ -35,6 +36,7 @@ def main(*, params: Path, raw: Path, out: Path) -> None:
     tasks = chosen_tasks(settings.benchmark, settings.suite, settings.tasks)
     filter_tasks = [FilterTask(settings.suite, t.name, t.index, t.language, settings.pixels) for t in tasks]
     sources = [files.file_digest(path) for path in task_files(raw, [task.name for task in tasks])]
+    ensure_assets(settings.benchmark)
     work = work_folder("filter", [asdict(settings), sources])
     units = cut_units(filter_tasks, raw, work)
     print(expectation(units), flush=True)

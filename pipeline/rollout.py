@@ -12,6 +12,7 @@ from worldvla.params import strict
 from worldvla.params.rollout import RolloutParams
 from worldvla.simulation import engine, libero
 from worldvla.simulation.lanes import Episode, LanePool
+from worldvla.simulation.libero_assets import ensure_assets
 from worldvla.simulation.outcomes import describe, write_outcomes
 from worldvla.simulation.rollout import record_videos, run_rollouts
 from worldvla.simulation.tasks import chosen_tasks
@@ -26,6 +27,7 @@ def main(*, params: Path, model: Path, tokenizer: Path, out: Path, timing: Path)
     An interrupted run continues.
     """
     settings = strict.read(RolloutParams, params)
+    ensure_assets(settings.benchmark)
     # Not at the top: the simulators' processes import this module too, and need no torch.
     from worldvla.model.policy import ChameleonPolicy
 

@@ -42,6 +42,8 @@ class Hub:
     endpoint: str = ""
     faults: dict[str, Fault] = field(default_factory=dict)
     starts: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))  # first byte of each request
+    tokens: dict[str, str | None] = field(default_factory=dict)  # what the request for a file's bytes told of the login
+    elsewhere: str = ""  # where files lie, if not at the endpoint
     sent: dict[str, int] = field(default_factory=lambda: defaultdict(int))  # bytes of bodies
 
     @property
@@ -83,7 +85,9 @@ class Handler(BaseHTTPRequestHandler):
         elif url.path.startswith(resolve):
             # As the real one does with large files: they lie elsewhere.
             self.send_response(302)
-            self.send_header("Location", f"{self.hub.endpoint}/elsewhere/{url.path.removeprefix(resolve)}")
+            self.send_header(
+                "Location", f"{self.hub.elsewhere or self.hub.endpoint}/elsewhere/{url.path.removeprefix(resolve)}"
+            )
             self.send_header("X-Repo-Commit", REVISION)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -111,6 +115,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def send_file(self, path: str) -> None:
+        self.hub.tokens[path] = self.headers.get("Authorization")
         fault = self.hub.next_fault(path)
         content = self.hub.files[path] if fault.content is None else fault.content
         start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
@@ -135,12 +140,19 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
 
+class Server(ThreadingHTTPServer):
+    """A server that says nothing of clients that go away."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None: ...
+
+
 @contextmanager
 def serve(files: dict[str, bytes]) -> Iterator[Hub]:
     """Yield a hub with these files, listening on this machine only."""
     hub = Hub(files)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": hub}))
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": hub}))
     hub.endpoint = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()

@@ -86,6 +86,14 @@ def test_the_hub_s_own_client_finds_what_was_fetched(hub, tmp_path, monkeypatch)
     assert Path(there) == got[BIG]
 
 
+def test_a_login_is_shown_to_the_hub_and_to_nobody_else(hub, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    fetch(tmp_path, BIG)
+    hub.elsewhere = hub.endpoint.replace("127.0.0.1", "localhost")
+    fetch(tmp_path, "scenes.txt")
+    assert hub.tokens == {BIG: "Bearer hf_secret", "scenes.txt": None}
+
+
 def test_a_cut_connection_goes_on_where_it_stopped(hub, tmp_path):
     hub.faults[BIG] = Fault(times=2, cut_after=100_000)
     fetch(tmp_path)
@@ -257,9 +265,7 @@ def test_offline_nothing_is_asked_for_and_what_is_there_is_enough(hub, tmp_path,
     asked = hub.num_requests
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert fetch(tmp_path)[BIG].read_bytes() == FILES[BIG]
-    with pytest.raises(
-        ValueError, match=r"1 of 2 files, not 'scenes.txt', and HF_HUB_OFFLINE is set; .*unset it and run"
-    ):
+    with pytest.raises(ValueError, match=r"1 of 2 files, and HF_HUB_OFFLINE is set; .*unset it and run"):
         fetch(tmp_path, BIG, "scenes.txt")
     assert hub.num_requests == asked
 
@@ -288,14 +294,33 @@ def test_no_room_is_said_before_anything_is_fetched(hub, tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs a second disk")
-def test_room_for_copies_is_asked_for_on_another_disk(hub, tmp_path, monkeypatch):
+def test_room_for_copies_is_asked_for_on_another_disk(hub, tmp_path, monkeypatch, capsys):
     memory = Path("/dev/shm")
     if memory.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("needs a second disk")
+    fetching.fetch_files(publication(), ["scenes.txt"], memory / "raw")
+    assert "; from there 0.0 MB are copied to another disk" in capsys.readouterr().out
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(0, 0, 0 if Path(folder) == memory else 1 << 40))
     fetch(tmp_path)
-    with pytest.raises(ValueError, match=r"^/dev/shm: 0.0 MB free; expected 0.3 MB"):
+    with pytest.raises(ValueError, match=r"^/dev/shm/raw: 0.0 MB free; expected 0.3 MB"):
         fetching.fetch_files(publication(), [BIG], memory / "raw")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_cache_that_cannot_be_written_is_named(hub, tmp_path):
+    (tmp_path / "cache").mkdir(mode=0o500)
+    with pytest.raises(
+        ValueError, match=r"lock: cannot be written \(Permission denied\); .*set HF_HOME to a folder of yours"
+    ):
+        fetch(tmp_path)
+
+
+def test_a_cache_that_is_no_folder_is_named(hub, tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(
+        ValueError, match=r"lock: cannot be written \(Not a directory\); .*set HF_HOME to a folder of yours"
+    ):
+        fetch(tmp_path)
 
 
 def test_a_disk_that_fills_up_is_left_to_the_console(hub, tmp_path, monkeypatch):
@@ -389,7 +414,12 @@ def test_a_repository_with_another_tree_is_refused(hub, store, tmp_path):
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        (Fault(content=b"<html>log in to this network</html>"), "35 bytes that are no JSON; .*check the network"),
+        (Fault(content=b"<html>log in to this network</html>"), "35 bytes of something else; .*check the network"),
+        (Fault(content=b'{"error": "later"}'), "18 bytes of something else"),
+        (
+            Fault(content=b'[{"type": "file", "path": "../x", "size": 1, "oid": ""}]'),
+            r"the path '\.\./x'; expected one inside",
+        ),
         (Fault(status=401), r"'the list of files' of .*the hub refuses it \(HTTP 401\)"),
     ],
 )

@@ -47,29 +47,29 @@ def test_a_worker_never_fetches_and_says_how_to(hub):
 
 
 def test_assets_are_fetched_once_and_found(hub):
-    ensure_assets()
+    ensure_assets("libero")
     folder = find_assets()
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == set(FILES)
     asked = hub.num_requests
-    ensure_assets()
+    ensure_assets("libero")
     assert hub.num_requests == asked
 
 
 def test_half_a_download_never_looks_whole(hub):
     hub.faults["scenes/file.xml"] = Fault(status=500)
     with pytest.raises(ValueError, match=r"HTTP 500; .*, or set LIBERO_ASSETS to a folder that has the files$"):
-        ensure_assets()
+        ensure_assets("libero")
     with pytest.raises(ValueError, match="no such folder"):
         find_assets()
     hub.faults.clear()
-    ensure_assets()
+    ensure_assets("libero")
     assert find_assets().is_dir()
 
 
 def test_another_tree_is_refused(hub):
     hub.files["wall.xml"] = b"<well/>"
     with pytest.raises(ValueError, match=r"tree \w{12}; expected 8 of .*set LIBERO_ASSETS to"):
-        ensure_assets()
+        ensure_assets("libero")
     with pytest.raises(ValueError, match="no such folder"):
         find_assets()
 
@@ -77,12 +77,17 @@ def test_another_tree_is_refused(hub):
 def test_a_named_folder_is_taken_as_it_is(hub, tmp_path, monkeypatch):
     folder = make_folder(tmp_path / "mine")
     monkeypatch.setenv("LIBERO_ASSETS", str(folder))
-    ensure_assets()
+    ensure_assets("libero")
     assert find_assets() == folder
     assert hub.num_requests == 0
 
 
-@pytest.mark.parametrize("use_assets", [find_assets, ensure_assets])
+def test_the_embedded_benchmark_needs_none(hub):
+    ensure_assets("mini")
+    assert hub.num_requests == 0
+
+
+@pytest.mark.parametrize("use_assets", [find_assets, lambda: ensure_assets("libero")])
 def test_a_named_folder_that_is_missing_or_incomplete_is_refused(tmp_path, monkeypatch, use_assets):
     monkeypatch.setenv("LIBERO_ASSETS", str(tmp_path / "mine"))
     with pytest.raises(

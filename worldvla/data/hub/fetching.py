@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
@@ -121,16 +121,17 @@ def _complete(publication: Publication, files: Sequence[File], copies: Path) -> 
     store = snapshot(publication)
     there = [file for file in files if (store / file.path).is_file()]
     _verify(publication, there)
-    missing = [file for file in files if file not in there]
     total = sum(file.bytes for file in files)
-    if not missing:
+    if len(there) == len(files):
         _check_room(publication, 0, total, copies)
         print(f"{publication.repository}: all {len(files)} files, {_gigabytes(total)}, are in {store}", flush=True)
-    else:
-        if constants.is_offline_mode():
-            raise _offline(publication, f"{len(there)} of {len(files)} files, not '{missing[0].path}'")
-        with _lock(publication):
-            _download(publication, missing, total, copies)
+        return {file.path: store / file.path for file in files}
+    if constants.is_offline_mode():
+        raise _offline(publication, f"{len(there)} of {len(files)} files")
+    with _lock(publication):
+        # Another process may have fetched some while this one waited.
+        missing = [file for file in files if not (store / file.path).is_file()]
+        _download(publication, missing, total, copies)
     return {file.path: store / file.path for file in files}
 
 
@@ -154,9 +155,11 @@ def _download(publication: Publication, files: Sequence[File], total: int, copie
     partials = store.parents[1] / "partial" / publication.revision
     have = sum(min(transfer.size(partials / file.path), file.bytes) for file in files)
     need = sum(file.bytes for file in files) - have
-    free = _check_room(publication, need, total, copies)
+    _check_room(publication, need, total, copies)
+    free = shutil.disk_usage(_existing(store)).free
     print(
-        f"{publication.repository}: {len(files)} files to fetch, {_gigabytes(need)} to go; {_gigabytes(free)} free in {store}",
+        f"{publication.repository}: {len(files)} files to fetch, {_gigabytes(need)} to go; {_gigabytes(free)} free in "
+        f"{store}{'' if _links(store, copies) else f'; from there {_gigabytes(total)} are copied to another disk'}",
         flush=True,
     )
     stop, lock = threading.Event(), threading.Lock()
@@ -171,7 +174,7 @@ def _download(publication: Publication, files: Sequence[File], total: int, copie
                 bar.update(num_bytes)
 
         def fetch(file: File) -> None:
-            if not (store / file.path).is_file() and not stop.is_set():  # another process may have been faster
+            if not stop.is_set():
                 _fetch(publication, file, partials / file.path, report, stop)
 
         try:
@@ -213,27 +216,21 @@ def _fault(path: Path, file: File) -> str | None:
     return None
 
 
-def _check_room(publication: Publication, need: int, total: int, copies: Path) -> int:
-    """Check that both disks have room; return the bytes that are free in the cache.
-
-    Args:
-        publication: what is fetched.
-        need: bytes to download.
-        total: bytes of all files.
-        copies: where they are placed: on the cache's own disk links need no room.
-    """
-    cache, target = _existing(snapshot(publication)), _existing(copies)
-    needs: Iterable[tuple[Path, int]] = [(cache, need)]
-    if cache.stat().st_dev != target.stat().st_dev:
-        needs = [(cache, need), (target, total)]
-    for folder, num_bytes in needs:
-        free = shutil.disk_usage(folder).free
+def _check_room(publication: Publication, need: int, total: int, copies: Path) -> None:
+    """Check that there is room for ``need`` bytes to download, and for copies of all if links to them will not do."""
+    store = snapshot(publication)
+    for folder, num_bytes in ((store, need), (copies, 0 if _links(store, copies) else total)):
+        free = shutil.disk_usage(_existing(folder)).free
         if free < num_bytes:
             raise ValueError(
                 f"{folder}: {_gigabytes(free)} free; expected {_gigabytes(num_bytes)} for {publication.repository}; free "
                 f"some space, set HF_HOME to a folder on another disk, or {publication.instead}"
             )
-    return shutil.disk_usage(cache).free
+
+
+def _links(store: Path, copies: Path) -> bool:
+    """Return whether both folders are on one disk, so that ``place`` can link."""
+    return _existing(store).stat().st_dev == _existing(copies).stat().st_dev
 
 
 def _existing(path: Path) -> Path:
@@ -255,8 +252,15 @@ def _gigabytes(num_bytes: int) -> str:
 def _lock(publication: Publication) -> Iterator[None]:
     """Let one process at a time download from a repository: two would append to the same files."""
     path = snapshot(publication).parents[1] / "partial" / "lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as stream:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.open("w")
+    except (PermissionError, NotADirectoryError) as error:
+        raise ValueError(
+            f"{path}: cannot be written ({error.strerror}); expected a cache of the hub's to fetch {publication.repository} "
+            f"into; set HF_HOME to a folder of yours, or {publication.instead}"
+        ) from None
+    with stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

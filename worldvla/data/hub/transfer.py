@@ -3,15 +3,15 @@
 Everything that a person sets for the hub holds: ``HF_ENDPOINT`` (a mirror), ``HF_HUB_OFFLINE``, a login, proxies,
 ``HF_HUB_DOWNLOAD_TIMEOUT``. The requests are made here because what ``huggingface_hub`` 2.4.0 does with them does not fit
 files of gigabytes: ``hf_hub_download`` throws a part of a file away when its process ends, ``list_repo_tree`` waits for an
-answer without any limit, and both wait as long as the hub asks them to, be it a day. hf-xet is not used: it keeps no part
-of a file either.
+answer without any limit, and both wait as long as the hub asks them to, be it a day. hf-xet is not used: what it has
+fetched of a file is thrown away likewise.
 """
 
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import httpx2
@@ -104,12 +104,15 @@ def list_files(publication: Publication) -> tuple[File, ...]:
             with _answer(url, 0) as response:
                 response.read()
             try:
-                entries.extend(response.json())
+                page = response.json()
             except ValueError:
+                page = None
+            if not isinstance(page, list):
                 raise ValueError(
-                    f"{_where(publication, LIST)}: {len(response.content):,} bytes that are no JSON; expected the hub's "
-                    f"answer; check the network and HF_ENDPOINT, or {publication.instead}"
-                ) from None
+                    f"{_where(publication, LIST)}: {len(response.content):,} bytes of something else; expected a list in "
+                    f"JSON; check the network and HF_ENDPOINT, or {publication.instead}"
+                )
+            entries.extend(page)
             url = response.links.get("next", {}).get("url")
 
     _insist(publication, LIST, receive, lambda: len(entries), threading.Event())
@@ -118,6 +121,13 @@ def list_files(publication: Publication) -> tuple[File, ...]:
         for entry in entries
         if entry["type"] == "file"
     ]
+    for file in files:
+        path = PurePosixPath(file.path)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(
+                f"{_where(publication, LIST)}: the path '{path}'; expected one inside the repository; check HF_ENDPOINT, or "
+                f"{publication.instead}"
+            )
     return tuple(sorted(files, key=lambda file: file.path))
 
 
