@@ -7,7 +7,7 @@ from worldvla.simulation.libero_expert.motion import CLOSE, OPEN
 from worldvla.simulation.libero_expert.scene import Goal, Scene
 
 ALIGNED_M = 0.008  # sideways, before the fingers come down around a thing
-ALIGNED_RAD = 0.15
+ALIGNED_RAD = 0.20
 DEEP_M = 0.008  # above the grasp's height: deep enough to close
 HOVER_M = 0.070
 FUNNEL = 6.0  # height over the grasp per distance sideways
@@ -18,7 +18,11 @@ CLOSED_M = 0.001  # the fingers' way in a step, once they have closed
 HELD_M = 0.045  # of a held thing's grasp from the hand
 HELD_GAP_M = 0.002
 STUCK_M, STUCK_STEPS = 0.002, 10
+NEAR_M, MAX_NEAR_STEPS = 0.05, 40
+RETREAT_M = 0.12  # above the thing
 STUCK_M, STUCK_STEPS = 0.002, 10
+NEAR_M, MAX_NEAR_STEPS = 0.05, 40
+RETREAT_M = 0.12  # above the thing
 OVER_M = 0.015
 LEAVE_M = 0.040  # above a thing that was let go
 
@@ -38,6 +42,7 @@ class Carrying:
         self._hold = np.zeros(3)
         self._leaving = False
         self._last_hand, self._idle = np.zeros(3), 0
+        self._near_steps, self._retreating = 0, False
 
     @property
     def is_done(self) -> bool:
@@ -53,6 +58,7 @@ class Carrying:
                 return motion.toward(self._hold - hand, CLOSE)
             held = np.abs(hand - self._point()).max() < HELD_M and scene.gap() > HELD_GAP_M
             if held:
+                self._near_steps = 0
                 return self._carry()
             self._misses += 1
             self._closing, self._grasp = 0, None
@@ -63,13 +69,19 @@ class Carrying:
         return self._reach(hand)
 
     def _is_stuck(self, hand: np.ndarray) -> bool:
-        """Whether the hand has not moved for a while though it should."""
+        """Whether the hand does not get around the thing: it does not move, or takes too long."""
         self._idle = self._idle + 1 if np.abs(hand - self._last_hand).max() < STUCK_M else 0
+        near = np.linalg.norm((hand - self._point())[:2]) < NEAR_M
+        self._near_steps = self._near_steps + 1 if near else 0
         self._last_hand = hand
-        if self._idle > STUCK_STEPS:
-            self._idle = 0
-            return True
-        return False
+        return self._idle > STUCK_STEPS or self._near_steps > MAX_NEAR_STEPS
+
+    def _retreat(self, hand: np.ndarray) -> np.ndarray | None:
+        """Return the way up after the hand was stuck; None when it is free."""
+        if not self._retreating:
+            return None
+        self._retreating = hand[2] < self._scene.points(self._body)[:, 2].max() + RETREAT_M
+        return motion.command((0, 0, 1), OPEN)
 
     def _is_closing(self) -> bool:
         """Whether the fingers still move."""
@@ -80,6 +92,9 @@ class Carrying:
     def _reach(self, hand: np.ndarray) -> np.ndarray:
         """Approach over a funnel, so that the fingers come from above."""
         scene = self._scene
+        up = self._retreat(hand)
+        if up is not None:
+            return up
         if self._grasp is None:
             found = grasps.candidates(scene, self._item)
             if not found:  # it lies where the fingers find no place: nothing to do but to stay clear
@@ -87,7 +102,7 @@ class Carrying:
             self._grasp = found[self._misses % min(3, len(found))]
         elif self._is_stuck(hand):
             self._misses += 1
-            self._grasp = None
+            self._grasp, self._idle, self._near_steps, self._retreating = None, 0, 0, True
             return motion.command((0, 0, 1), OPEN)
         point = self._point()
         turn = self._turn()

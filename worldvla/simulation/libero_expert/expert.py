@@ -17,7 +17,7 @@ class LiberoExpert:
     def __init__(self, environment: Environment) -> None:
         """Take an environment that was just reset."""
         self._scene = Scene(environment)
-        self._skills = [Carrying(self._scene, goal) for goal in self._scene.goals]
+        self._skills = [Carrying(self._scene, goal) for goal in self._scene.goals if len(goal) == 3]
         self._current = self._skills[0]
 
     def act(self) -> np.ndarray:

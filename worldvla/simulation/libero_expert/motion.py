@@ -5,7 +5,7 @@ import numpy as np
 FULL_SCALE_M, FULL_SCALE_RAD = 0.05, 0.5  # what a command of 1 asks of OSC_POSE
 GAIN = 2.0
 QUANTUM = 0.25
-MIN_TURN_RAD = 0.12  # less is left to the controller, which keeps the last orientation that was asked for
+MIN_TURN_RAD = 0.25  # less is left to the controller, which keeps the last orientation that was asked for
 # Of a wait: too small to move anything, but a motion, for the filter drops steps without.
 CREEP = 0.01
 
