@@ -18,6 +18,7 @@ from worldvla.data.work import work_folder
 from worldvla.params import strict
 from worldvla.params.benchmarks import suite_entry
 from worldvla.params.download import DownloadParams
+from worldvla.simulation.libero_assets import ensure_assets
 from worldvla.simulation.recording import Recording, record
 from worldvla.simulation.tasks import Task, chosen_tasks
 
@@ -30,6 +31,7 @@ def main(*, params: Path, out: Path) -> None:
     sources: dict[str, dict[str, str]] = {}
     with files.atomic_folder(out) as folder:
         if settings.demonstrations == "scripted":
+            ensure_assets(settings.benchmark)
             count = settings.demonstrations_per_task
             record(Recording(settings.benchmark, settings.suite, settings.tasks, settings.seed, count), work, folder)
         elif settings.demonstrations == "hub":

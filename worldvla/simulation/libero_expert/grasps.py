@@ -38,7 +38,10 @@ def candidates(scene: Scene, name: str) -> list[Grasp]:
     for yaw in YAWS:
         closing = np.array([-np.sin(yaw), np.cos(yaw)])  # the fingers close along y at home
         across = np.array([np.cos(yaw), np.sin(yaw)])
-        for centre, shift, height, extra in [*_middles(item, closing, across), *_rims(scene, body, item, closing, across)]:
+        for centre, shift, height, extra in [
+            *_middles(item, closing, across),
+            *_rims(scene, body, item, closing, across),
+        ]:
             point = np.append(closing * centre + across * shift, height)
             around = np.concatenate([obstacles, item]) if top - height < BELOW_TOP_M else obstacles
             cost = blocked(point, closing, across, around) + extra + YAW_COST * abs(yaw)
