@@ -3,6 +3,7 @@
 All lengths are in metres, in the world frame; z is up and the robot looks along +x. At home the fingers close along y.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import mujoco
@@ -14,6 +15,18 @@ RAY_START_M = 3.0  # above everything
 SPACING_M = 0.02  # of the points on a box's faces
 
 Goal = tuple[str, ...]  # a predicate's name and what it is about: ("on", "bowl_1", "plate_1")
+
+
+@dataclass(frozen=True)
+class Joint:
+    """A joint of a fixture, where it is now; of a drawer, a door or a knob."""
+
+    body: int  # that it moves
+    slides: bool  # else it turns
+    axis: np.ndarray  # float64 [3], a unit vector
+    anchor: np.ndarray  # float64 [3], a place on the axis
+    value: float  # m or rad
+    limits: tuple[float, float]
 
 
 class Scene:
@@ -69,10 +82,21 @@ class Scene:
         """Return the thing that a region belongs to; None for the table's."""
         return self._env.object_sites_dict[region].parent_name
 
-    def joint(self, region: str) -> str | None:
-        """Return the joint that moves a region, as a drawer's; None if it is fixed to its thing."""
-        joints = self._env.object_sites_dict[region].joints
-        return joints[0] if joints else None
+    def joint(self, name: str) -> Joint | None:
+        """Return the joint that moves a region, as a drawer's, or a part of a fixture; None if nothing moves."""
+        owner = self._env.get_object(name)
+        if not owner.joints:
+            return None
+        joint = self.model.joint(owner.joints[0])
+        low, high = joint.range
+        return Joint(
+            body=int(joint.bodyid[0]),
+            slides=int(joint.type[0]) == mujoco.mjtJoint.mjJNT_SLIDE,
+            axis=self.data.xaxis[joint.id].copy(),
+            anchor=self.data.xanchor[joint.id].copy(),
+            value=float(self.data.qpos[joint.qposadr[0]]),
+            limits=(float(low), float(high)),
+        )
 
     def body(self, name: str) -> int:
         """Return a thing's root body."""
