@@ -8,15 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy
 import pytest
 import yaml
-from numpy._core import _multiarray_umath as numpy_loops
 
 from worldvla.files import folder_digest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CPU = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-AVX512 = [name for name in numpy_loops.__cpu_dispatch__ if name.startswith(("AVX512", "X86_V4"))]
+EXTENSIONS = numpy.show_config("dicts")["SIMD Extensions"]
+AVX512 = [name for name in EXTENSIONS.get("found", []) if name.startswith(("AVX512", "X86_V4"))]
 
 pytestmark = [
     pytest.mark.slow,
