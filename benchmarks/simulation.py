@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from worldvla.simulation import engine
+from worldvla.params.benchmarks import SUITES
 from worldvla.simulation.libero import Environment, init_states
-from worldvla.simulation.stepping import ExactStepper
 from worldvla.simulation.tasks import Task, tasks
 
 PIXELS = 128
@@ -40,40 +39,58 @@ def hard_reset(environment: Any, state: np.ndarray) -> None:
     environment.sim.forward()
 
 
-def measure(task: Task) -> list[float]:
-    """Return milliseconds: reset stock, ours; step stock, ours; frame published, simple."""
-    states = init_states(task)[:NUM_RESETS]
-    with Environment(task, pixels=PIXELS, seed=0, looks="published") as ours:
-        resets = [milliseconds(lambda state=state: ours.restore(state)) for state in states]
-        steps, stock_steps = [], []
+def measure_step(task: Task) -> tuple[float, float]:
+    """Return milliseconds of a control step: robosuite's own on our simulation, and ours."""
+    with Environment(task, pixels=16, seed=0) as environment:
+        environment.restore(init_states(task)[0])
+        stock, ours = [], []
         for action in ACTIONS:
-            before = ours.state()
-            steps.append(milliseconds(lambda action=action: ours.step(action)))
-            ours.robosuite.sim.set_state_from_flattened(before)
-            stock_steps.append(milliseconds(lambda action=action: ours.robosuite.step(action)))
-        published = [milliseconds(ours.frame) for _ in range(NUM_FRAMES)]
-        assert isinstance(ours._stepper, ExactStepper)
-    with Environment(task, pixels=PIXELS, seed=0, looks="simple") as plain:
-        plain.restore(states[0])
-        simple = [milliseconds(plain.frame) for _ in range(NUM_FRAMES)]
-    engine.import_simulator()
-    from libero.libero.envs.env_wrapper import ControlEnv
+            before = environment.state()
+            stock.append(milliseconds(lambda action=action: environment.robosuite.step(action)))
+            environment.robosuite.sim.set_state_from_flattened(before)
+            ours.append(milliseconds(lambda action=action: environment.step(action)))
+    return statistics.median(stock), statistics.median(ours)
 
-    stock = ControlEnv(bddl_file_name=str(task.bddl_file), use_camera_obs=False, ignore_done=True).env
-    stock_resets = [milliseconds(lambda state=state: hard_reset(stock, state)) for state in states]
-    stock.close()
-    return [statistics.median(times) for times in (stock_resets, resets, stock_steps, steps, published, simple)]
+
+def measure_reset(task: Task) -> tuple[float, float]:
+    """Return milliseconds of a reset: LIBERO's hard one, and ours."""
+    states = init_states(task)[:NUM_RESETS]
+    with Environment(task, pixels=16, seed=0, looks="published") as environment:
+        ours = [milliseconds(lambda state=state: environment.restore(state)) for state in states]
+        from libero.libero.envs.env_wrapper import ControlEnv
+
+        stock = ControlEnv(bddl_file_name=str(task.bddl_file), use_camera_obs=False, ignore_done=True).env
+        theirs = [milliseconds(lambda state=state: hard_reset(stock, state)) for state in states]
+        stock.close()
+    return statistics.median(theirs), statistics.median(ours)
+
+
+def measure_frame(task: Task) -> tuple[float, float]:
+    """Return milliseconds of a frame: in published looks, and in simple ones."""
+    times = []
+    for looks in ("published", "simple"):
+        with Environment(task, pixels=PIXELS, seed=0, looks=looks) as environment:
+            environment.restore(init_states(task)[0])
+            times.append(statistics.median(milliseconds(environment.frame) for _ in range(NUM_FRAMES)))
+    return times[0], times[1]
 
 
 def main() -> None:
     """Print a table."""
-    suites = ["spatial", "object", "goal", "long"] if "LIBERO_ASSETS" in os.environ else []
-    print("milliseconds; frames of 128 px")
-    print(f"{'suite':8} {'reset':>18} {'ratio':>6} {'step':>14} {'ratio':>6} {'frame':>14} {'ratio':>6}")
-    for suite in suites:
-        times = measure(tasks("libero", suite)[0])
-        pairs = list(zip(times[::2], times[1::2], strict=True))
-        print(f"{suite:8} " + " ".join(f"{a:8.2f} -> {b:6.2f} {a / b:6.2f}" for a, b in pairs), flush=True)
+    print(f"milliseconds, stock -> ours; frames of {PIXELS} px, published -> simple looks")
+    print(f"mini goal       step {shown(measure_step(tasks('mini', 'goal')[0]))}", flush=True)
+    if "LIBERO_ASSETS" not in os.environ:
+        print("LIBERO: set LIBERO_ASSETS to the folder of its assets")
+        return
+    for suite in SUITES["libero"]:
+        task = tasks("libero", suite)[0]
+        times = {"reset": measure_reset(task), "step": measure_step(task), "frame": measure_frame(task)}
+        print(f"libero {suite:8} " + "   ".join(f"{name} {shown(pair)}" for name, pair in times.items()), flush=True)
+
+
+def shown(pair: tuple[float, float]) -> str:
+    """Return two times and their ratio."""
+    return f"{pair[0]:7.2f} -> {pair[1]:6.2f} ({pair[0] / pair[1]:5.1f}x)"
 
 
 if __name__ == "__main__":
