@@ -20,7 +20,7 @@ import numpy as np
 from av.video.stream import VideoStream
 from PIL import Image
 
-from worldvla.data.frames import FILTERED, write_frames
+from worldvla.data.frames import write_frames
 from worldvla.simulation import recording
 from worldvla.simulation.libero import Environment, init_states, tasks
 
@@ -48,7 +48,7 @@ def render(benchmark: str, suite: str, pixels: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Storage:
+class Form:
     """A way to store an episode in a file."""
 
     write: Callable[[Path, np.ndarray], None]
@@ -56,7 +56,7 @@ class Storage:
     read_one: Callable[[Path, int], np.ndarray]
 
 
-def hdf5(write: Callable[[h5py.File, np.ndarray], object]) -> Storage:
+def hdf5(write: Callable[[h5py.File, np.ndarray], object]) -> Form:
     """Return a dataset of frames, which HDF5 itself decodes."""
 
     def store(path: Path, frames: np.ndarray) -> None:
@@ -71,10 +71,10 @@ def hdf5(write: Callable[[h5py.File, np.ndarray], object]) -> Storage:
         with h5py.File(path) as file:
             return file["frames"][number]
 
-    return Storage(store, read, read_one)
+    return Form(store, read, read_one)
 
 
-def whole_frames(level: int) -> Storage:
+def whole_frames(level: int) -> Form:
     """Return one gzip chunk per frame."""
     return hdf5(
         lambda file, frames: file.create_dataset(
@@ -83,7 +83,7 @@ def whole_frames(level: int) -> Storage:
     )
 
 
-def png(level: int) -> Storage:
+def png(level: int) -> Form:
     """Return a PNG per frame in HDF5."""
 
     def write(path: Path, frames: np.ndarray) -> None:
@@ -105,10 +105,10 @@ def png(level: int) -> Storage:
         with h5py.File(path) as file:
             return decode(file["frames"][number])
 
-    return Storage(write, read, read_one)
+    return Form(write, read, read_one)
 
 
-def video(codec: str, pixel_format: str, options: dict[str, str]) -> Storage:
+def video(codec: str, pixel_format: str, options: dict[str, str]) -> Form:
     """Return a lossless video, one thread."""
 
     def write(path: Path, frames: np.ndarray) -> None:
@@ -137,20 +137,20 @@ def video(codec: str, pixel_format: str, options: dict[str, str]) -> Storage:
                     return frame.to_ndarray(format="rgb24")
         raise AssertionError(f"frame {number} is not in {path}")
 
-    return Storage(write, read, read_one)
+    return Form(write, read, read_one)
 
 
 FORMS = {
-    "gzip 1, a frame": whole_frames(1),  # what ratios compare with
+    "gzip 1, a frame": whole_frames(1),  # the first, which ratios compare with
     "gzip 6, a frame": whole_frames(6),
-    "ours: gzip 6, 16 x 8 rows": hdf5(lambda file, frames: write_frames(file, "frames", frames, FILTERED)),
+    "ours: gzip 6, 16 x 8 rows": hdf5(lambda file, frames: write_frames(file, "frames", frames)),
     "PNG 6": png(6),
     "FFV1": video("ffv1", "bgr0", {"level": "3", "g": "1"}),
     "H.264 lossless RGB": video("libx264rgb", "rgb24", {"qp": "0", "preset": "veryfast", "g": "16", "threads": "1"}),
 }
 
 
-def measure(form: Storage, path: Path, frames: np.ndarray) -> list[float]:
+def measure(form: Form, path: Path, frames: np.ndarray) -> list[float]:
     """Return the file's size in bytes, and the milliseconds per frame of writing, reading all, and reading one."""
     times = []
     singles = np.random.default_rng(0).integers(0, len(frames), NUM_SINGLE).tolist()
