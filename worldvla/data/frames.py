@@ -13,7 +13,7 @@ import pyarrow as pa
 FRAMES_PER_CHUNK = 16
 ROWS_PER_CHUNK = 8
 LEVEL = 6
-SHARE = 0.12  # of their size that frames keep: 8 to 10 % of LIBERO's, 11 % of mini's
+SHARE = 0.12  # of their size that frames keep: 9 to 11 %, of LIBERO's and of mini's
 
 
 def size_of(num_frames: int, pixels: int) -> int:
