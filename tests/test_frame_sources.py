@@ -19,7 +19,7 @@ from worldvla.data import filter_units, raw
 from worldvla.data.episodes import EPISODES, write_episode, write_table
 from worldvla.data.forecast import forecast
 from worldvla.data.frame_sources import EpisodeFrames, FrameFile, unpack
-from worldvla.data.frames import FILTERED, RECORDED, size_of, write_frames
+from worldvla.data.frames import size_of, write_frames
 from worldvla.data.splits import SCHEMA
 from worldvla.tokenizers.image import ImageTokenizer
 from worldvla.tokenizers.reconstruction import measure
@@ -36,12 +36,11 @@ def still_scene(num_frames, pixels=96):
     return frames
 
 
-@pytest.mark.parametrize("form", [RECORDED, FILTERED])
 @pytest.mark.parametrize(("num_frames", "pixels"), [(1, 16), (5, 4), (16, 16), (37, 20), (33, 96)])
-def test_frames_come_back_as_they_were_all_and_one(tmp_path, form, num_frames, pixels):
+def test_frames_come_back_as_they_were_all_and_one(tmp_path, num_frames, pixels):
     frames = still_scene(num_frames, pixels)
     with h5py.File(tmp_path / "x.hdf5", "w") as file:
-        write_frames(file, "obs/rgb", frames, form)
+        write_frames(file, "obs/rgb", frames)
     with h5py.File(tmp_path / "x.hdf5") as file:  # by HDF5's own filter, as any reader does
         assert file["obs/rgb"].compression == "gzip"
         assert (file["obs/rgb"][()] == frames).all()
@@ -51,7 +50,7 @@ def test_frames_come_back_as_they_were_all_and_one(tmp_path, form, num_frames, p
 def test_the_same_frames_give_the_same_bytes_on_every_machine(tmp_path):
     """The digest is zlib's, whichever the system has; zlib-ng would give another."""
     with h5py.File(tmp_path / "x.hdf5", "w") as file:
-        write_frames(file, "rgb", still_scene(20, 32), FILTERED)
+        write_frames(file, "rgb", still_scene(20, 32))
         stored = file["rgb"].id
         chunks = [stored.read_direct_chunk((start, top, 0, 0))[1] for start in (0, 16) for top in range(0, 32, 8)]
     assert (
@@ -63,7 +62,7 @@ def test_the_same_frames_give_the_same_bytes_on_every_machine(tmp_path):
 def test_what_does_not_move_costs_nearly_nothing(tmp_path):
     frames = still_scene(32)
     with h5py.File(tmp_path / "x.hdf5", "w") as file:
-        write_frames(file, "rgb", frames, FILTERED)
+        write_frames(file, "rgb", frames)
         assert file["rgb"].id.get_storage_size() < 0.1 * frames.nbytes  # 2 frames of 32 are noise
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from worldvla.data.frames import FILTERED, write_frames
+from worldvla.data.frames import write_frames
 from worldvla.data.hdf5 import dataset, last_step, open_hdf5, read_array, subgroup, write_arrays
 from worldvla.data.raw import demo_number, task_file
 from worldvla.files import atomic_file
@@ -86,7 +86,7 @@ def write_episode(data: h5py.Group, episode: FilteredEpisode) -> None:
         "obs/joint_states": episode.joint_states,
     }
     write_arrays(group, arrays)
-    write_frames(group, FRAMES, episode.frames, FILTERED)
+    write_frames(group, FRAMES, episode.frames)
 
 
 def write_table(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from worldvla.data.frames import RECORDED, write_frames
+from worldvla.data.frames import write_frames
 from worldvla.data.hdf5 import (
     last_step,
     member,
@@ -126,7 +126,7 @@ def _write_demonstration(group: h5py.Group, demonstration: RawDemonstration) -> 
         assert len(array) == num_steps, f"{name} has {len(array)} steps, actions {num_steps}"
     write_arrays(group, arrays)
     for name, frames in images.items():
-        write_frames(group, name, frames, RECORDED)
+        write_frames(group, name, frames)
     group.attrs["num_samples"] = num_steps
     group.attrs["model_file"] = demonstration.model_file
     group.attrs["init_state"] = demonstration.states[0]
