@@ -3,6 +3,8 @@
 import numpy as np
 
 from worldvla.simulation.libero_expert import grasps, motion
+from worldvla.simulation.libero_expert.drawers import outward_of
+from worldvla.simulation.libero_expert.fingers import Fingers
 from worldvla.simulation.libero_expert.motion import CLOSE, OPEN
 from worldvla.simulation.libero_expert.scene import Goal, Scene
 
@@ -13,8 +15,6 @@ HOVER_M = 0.070
 FUNNEL = 6.0  # height over the grasp per distance sideways
 CLEARANCE_M = 0.030  # of what is carried, over what is on its way
 HAND_RADIUS_M = 0.07
-MIN_CLOSING_STEPS = 7  # until the fingers press with full force
-CLOSED_M = 0.001  # the fingers' way in a step, once they have closed
 HELD_M = 0.045  # of a held thing's grasp from the hand
 HELD_GAP_M = 0.002
 STUCK_M, STUCK_STEPS = 0.002, 10
@@ -24,6 +24,8 @@ STUCK_M, STUCK_STEPS = 0.002, 10
 NEAR_M, MAX_NEAR_STEPS = 0.05, 40
 RETREAT_M = 0.12  # above the thing
 OVER_M = 0.015
+OUT_OF_CABINET_M = 0.015
+BETWEEN_M = 0.010  # things side by side
 LEAVE_M = 0.040  # above a thing that was let go
 
 
@@ -37,8 +39,7 @@ class Carrying:
         self._body = scene.body(self._item)
         self._grasp: grasps.Grasp | None = None
         self._misses = 0
-        self._closing = 0  # steps since the fingers were told to close; 0: they are open
-        self._gap = np.inf
+        self._fingers = Fingers(scene)
         self._hold = np.zeros(3)
         self._leaving = False
         self._last_hand, self._idle = np.zeros(3), 0
@@ -47,21 +48,22 @@ class Carrying:
     @property
     def is_done(self) -> bool:
         """Whether the thing is in its place and the hand has left it."""
-        return self._scene.holds(self._goal) and not self._closing and not self._is_around()
+        return self._scene.holds(self._goal) and not self._fingers.hold and not self._is_around()
 
     def act(self) -> np.ndarray:
         """Return the next action, float64 [7]."""
         scene = self._scene
         hand = scene.hand()
-        if self._closing:
-            if self._is_closing():
+        if self._fingers.hold:
+            if self._fingers.are_closing():
                 return motion.toward(self._hold - hand, CLOSE)
             held = np.abs(hand - self._point()).max() < HELD_M and scene.gap() > HELD_GAP_M
             if held:
                 self._near_steps = 0
                 return self._carry()
             self._misses += 1
-            self._closing, self._grasp = 0, None
+            self._fingers.release()
+            self._grasp = None
         if self._leaving:
             self._leaving = self._is_around()
             if self._leaving:
@@ -83,12 +85,6 @@ class Carrying:
         self._retreating = hand[2] < self._scene.points(self._body)[:, 2].max() + RETREAT_M
         return motion.command((0, 0, 1), OPEN)
 
-    def _is_closing(self) -> bool:
-        """Whether the fingers still move."""
-        last, self._gap = self._gap, self._scene.gap()
-        self._closing += 1
-        return self._closing <= MIN_CLOSING_STEPS or last - self._gap > CLOSED_M
-
     def _reach(self, hand: np.ndarray) -> np.ndarray:
         """Approach over a funnel, so that the fingers come from above."""
         scene = self._scene
@@ -96,7 +92,7 @@ class Carrying:
         if up is not None:
             return up
         if self._grasp is None:
-            found = grasps.candidates(scene, self._item)
+            found = grasps.candidates(scene, self._item, self._target())
             if not found:  # it lies where the fingers find no place: nothing to do but to stay clear
                 return motion.command((0, 0, 1), OPEN)
             self._grasp = found[self._misses % min(3, len(found))]
@@ -109,7 +105,8 @@ class Carrying:
         away = float(np.linalg.norm((hand - point)[:2]))
         if away < ALIGNED_M and np.linalg.norm(turn) < ALIGNED_RAD:
             if hand[2] < point[2] + DEEP_M:
-                self._closing, self._hold = 1, hand
+                self._fingers.close()
+                self._hold = hand
                 return motion.wait(CLOSE)
             return motion.toward(point - hand, OPEN, turn)
         hover = point[2] + min(HOVER_M, max(0.0, away - ALIGNED_M) * FUNNEL)
@@ -124,11 +121,12 @@ class Carrying:
         scene = self._scene
         item = scene.points(self._body)
         low = item[:, 2].min()
-        way = (scene.position(self._place) - scene.position(self._item))[:2]
+        way = self._way()
         if np.abs(way).max() < OVER_M:
             drop = low - self._floor()
             if drop < 0.01 or (drop < 0.05 and scene.touches(self._body)) or scene.holds(self._goal):
-                self._closing, self._grasp, self._leaving = 0, None, True
+                self._fingers.release()
+                self._grasp, self._leaving = None, True
                 return motion.wait(OPEN)
             return motion.toward(np.append(way, -max(drop, 0.01)), CLOSE)
         radius = float(np.linalg.norm((item - scene.position(self._item))[:, :2], axis=1).max()) + 0.01
@@ -154,15 +152,38 @@ class Carrying:
         beside = np.maximum(low - hand, hand - high)[:2].max()
         return bool(beside < 0.03 and hand[2] < high[2] + LEAVE_M)
 
+    def _way(self) -> np.ndarray:
+        """The horizontal way of the thing to its place, float64 [2]; several things on one region stand side by side."""
+        scene = self._scene
+        place = scene.position(self._place)[:2]
+        joint = None if scene.is_thing(self._place) else scene.joint(self._place)
+        if joint is not None:  # of a drawer: away from the cabinet
+            place = place + outward_of(joint)[:2] * OUT_OF_CABINET_M
+        rivals = [goal[1] for goal in scene.goals if goal[0] == "on" and goal[2:] == (self._place,)]
+        if len(rivals) > 1:
+            item = scene.points(self._body)
+            number = rivals.index(self._item) - (len(rivals) - 1) / 2
+            place[0] += number * (item[:, 0].max() - item[:, 0].min() + BETWEEN_M)
+        return place - scene.position(self._item)[:2]
+
     def _floor(self) -> float:
         """The height of what the thing is put on."""
         scene, place = self._scene, self._place
         if scene.is_thing(place):
             return float(scene.points(scene.body(place))[:, 2].max())
-        parent = scene.parent(place)
+        joint, parent = scene.joint(place), scene.parent(place)
+        if joint is not None:
+            return float(scene.points(joint.body)[:, 2].max())
         if self._goal[0] == "in" and parent is not None:
             return float(scene.points(scene.body(parent))[:, 2].max())
         return float(scene.position(place)[2] + scene.region_size(place)[2])
+
+    def _target(self) -> np.ndarray:
+        """Where the thing's body is when it is let go."""
+        scene = self._scene
+        here = scene.position(self._item)
+        height = here[2] - scene.points(self._body)[:, 2].min()
+        return np.append(here[:2] + self._way(), self._floor() + height)
 
     def _point(self) -> np.ndarray:
         """Where the hand takes the thing."""

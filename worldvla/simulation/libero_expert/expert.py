@@ -10,8 +10,11 @@ import numpy as np
 from worldvla.simulation.libero import Environment
 from worldvla.simulation.libero_expert import motion
 from worldvla.simulation.libero_expert.carrying import Carrying
+from worldvla.simulation.libero_expert.doors import Swinging
+from worldvla.simulation.libero_expert.drawers import Closing, Opening
+from worldvla.simulation.libero_expert.knobs import Twisting
+from worldvla.simulation.libero_expert.pushing import Pushing, is_pushed
 from worldvla.simulation.libero_expert.scene import Goal, Scene
-from worldvla.simulation.libero_expert.turning import Turning
 
 
 class Skill(Protocol):
@@ -33,7 +36,7 @@ class LiberoExpert:
     def __init__(self, environment: Environment) -> None:
         """Take an environment that was just reset."""
         self._scene = Scene(environment)
-        self._skills = [skill for goal in self._scene.goals for skill in skills(self._scene, goal)]
+        self._skills = skills(self._scene)
         self._current = self._skills[0]
 
     def act(self) -> np.ndarray:
@@ -46,15 +49,29 @@ class LiberoExpert:
         return self._current.act()
 
 
-def skills(scene: Scene, goal: Goal) -> list[Skill]:
-    """Return what makes a predicate true.
+def skills(scene: Scene) -> list[Skill]:
+    """Return what makes the goal true, in order: what is closed is closed at the end, what is filled is opened before.
 
     Raises:
         ValueError: a predicate without a skill.
     """
+    found: list[Skill] = []
+    for goal in sorted(scene.goals, key=lambda goal: goal[0] == "close"):
+        if goal[0] == "in" and not scene.is_thing(goal[2]) and scene.joint(goal[2]) is not None:
+            found.append(Opening(scene, goal[2], until=goal))
+        found.append(_skill(scene, goal))
+    return found
+
+
+def _skill(scene: Scene, goal: Goal) -> Skill:
     if goal[0] in ("on", "in"):
-        return [Carrying(scene, goal)]
+        return Pushing(scene, goal) if is_pushed(scene, goal) else Carrying(scene, goal)
     joint = scene.joint(goal[1])
-    if joint is not None and not joint.slides:
-        return [Turning(scene, goal)]
-    raise ValueError(f"the scripted expert has no skill for {' '.join(goal)}")
+    if joint is not None:
+        if goal[0] == "turnon":
+            return Twisting(scene, goal)
+        if goal[0] == "open" and joint.slides:
+            return Opening(scene, goal[1])
+        if goal[0] == "close":
+            return Closing(scene, goal) if joint.slides else Swinging(scene, goal)
+    raise ValueError(f"the scripted expert has no skill for '{' '.join(goal)}'")

@@ -29,8 +29,14 @@ class Grasp:
     cost: float
 
 
-def candidates(scene: Scene, name: str) -> list[Grasp]:
-    """Return the possible grasps of a thing, best first."""
+def candidates(scene: Scene, name: str, target: np.ndarray) -> list[Grasp]:
+    """Return the possible grasps of a thing, best first.
+
+    Args:
+        scene: the scene.
+        name: the thing.
+        target: where its body is let go, float64 [3]: there has to be room for the hand, too.
+    """
     body = scene.body(name)
     item, position, obstacles = scene.points(body), scene.position(name), scene.obstacles(body)
     top = item[:, 2].max()
@@ -45,6 +51,7 @@ def candidates(scene: Scene, name: str) -> list[Grasp]:
             point = np.append(closing * centre + across * shift, height)
             around = np.concatenate([obstacles, item]) if top - height < BELOW_TOP_M else obstacles
             cost = blocked(point, closing, across, around) + extra + YAW_COST * abs(yaw)
+            cost += blocked(point - position + target, closing, across, obstacles)
             found.append(Grasp(point - position, float(yaw), cost))
     return sorted(found, key=lambda grasp: grasp.cost)
 

@@ -117,6 +117,10 @@ class Scene:
         """Return points on the collision geometry of a body and of what hangs on it, float64 [n, 3]."""
         return self._world(self._geoms[body])
 
+    def parts(self, body: int) -> list[np.ndarray]:
+        """Return the points of ``points`` by geom, each float64 [n, 3]."""
+        return [self._world([geom]) for geom in self._geoms[body]]
+
     def obstacles(self, *without: int) -> np.ndarray:
         """Return points on everything but the robot and some bodies, float64 [n, 3]."""
         hidden = self._robot_geoms.union(*(self._geoms[body] for body in without))

@@ -1,4 +1,4 @@
-"""Turns a knob or closes a door by pushing it with closed fingers from the side; the hand keeps its orientation."""
+"""Closes a door by pushing it with closed fingers from the side; the hand keeps its orientation."""
 
 import numpy as np
 
@@ -18,13 +18,13 @@ FUNNEL, ABOVE_M = 4.0, 0.080  # height per distance sideways, and at most
 LEAVE_STEPS = 12
 
 
-class Turning:
-    """The skill of a goal ``turnon``, and of ``close`` for what turns about a vertical axis."""
+class Swinging:
+    """The skill of a goal ``close`` for what turns about a vertical axis."""
 
     def __init__(self, scene: Scene, goal: Goal) -> None:
         """Take the goal: its predicate and the fixture."""
         self._scene, self._goal = scene, goal
-        self._sign = 1.0 if goal[0] == "turnon" else self._toward_closed(self._joint())
+        self._sign = self._toward_closed(self._joint())
         self._leaving = 0
 
     @property
