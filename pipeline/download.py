@@ -2,20 +2,23 @@
 
 Writes ``data/raw/<suite>/<task>_demo.hdf5``, one file per task in LIBERO's layout, and ``manifest.json`` with the sha256
 and the origin of each. Recording costs about half a second of a core per demonstration of a mini suite; an interrupted
-one continues from ``work/download/``. The published suites are 34 GB in all, and as much again in the hub's cache.
+one continues from ``work/download/``. The published suites are 34 GB in all. They lie in the hub's cache and are linked
+from there; only where ``data/raw`` is on another disk are they there twice (``worldvla/data/hub/fetching.py``).
 """
 
+import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
 
 from worldvla import console, files
-from worldvla.data import hub
-from worldvla.data.raw import task_file, validate_raw
+from worldvla.data.hub import fetching, published
+from worldvla.data.raw import task_file, unusable_demonstrations, validate_raw
 from worldvla.data.work import work_folder
 from worldvla.params import strict
 from worldvla.params.benchmarks import suite_entry
 from worldvla.params.download import DownloadParams
+from worldvla.simulation.libero_assets import ensure_assets
 from worldvla.simulation.recording import Recording, record
 from worldvla.simulation.tasks import Task, chosen_tasks
 
@@ -28,10 +31,11 @@ def main(*, params: Path, out: Path) -> None:
     sources: dict[str, dict[str, str]] = {}
     with files.atomic_folder(out) as folder:
         if settings.demonstrations == "scripted":
+            ensure_assets(settings.benchmark)
             count = settings.demonstrations_per_task
-            record(Recording(settings.benchmark, settings.suite, settings.pixels, settings.seed, count), work, folder)
+            record(Recording(settings.benchmark, settings.suite, settings.tasks, settings.seed, count), work, folder)
         elif settings.demonstrations == "hub":
-            sources = copy_published(settings.suite, suite, folder)
+            sources = place_published(settings.suite, suite, folder)
         else:
             copy_local(settings.folder, suite, folder)
         manifest = {}
@@ -48,15 +52,17 @@ def main(*, params: Path, out: Path) -> None:
     )
 
 
-def copy_published(name: str, suite: list[Task], folder: Path) -> dict[str, dict[str, str]]:
-    """Fetch and check every task's published file, then copy them all; return where each came from, by task."""
-    published = {}
-    for number, task in enumerate(suite, start=1):
-        print(f"{hub.REPOSITORY}: {number} of {len(suite)}, {task.name}", flush=True)
-        published[task.name] = hub.fetch(suite_entry("libero", name).libero_name, task.name, task.language)
-    for task, file in published.items():
-        shutil.copyfile(file.path, task_file(folder, task))
-    return {task: file.source for task, file in published.items()}
+def place_published(name: str, suite: list[Task], folder: Path) -> dict[str, dict[str, str]]:
+    """Fetch every task's published file, verified, and place them all; return where each came from, by task."""
+    publication = published.load("demonstrations")
+    paths = {
+        task.name: task_file(Path(suite_entry("libero", name).libero_name), task.name).as_posix() for task in suite
+    }
+    fetched = fetching.fetch_files(publication, list(paths.values()), folder)
+    for task, path in paths.items():
+        fetching.place(fetched[path], task_file(folder, task))
+    origin = {"repository": publication.repository, "revision": publication.revision}
+    return {task: origin | {"file": path} for task, path in paths.items()}
 
 
 def copy_local(source: str | None, suite: list[Task], folder: Path) -> None:
@@ -64,15 +70,28 @@ def copy_local(source: str | None, suite: list[Task], folder: Path) -> None:
     if source is None or not Path(source).is_dir():
         got = "empty" if source is None else f"'{source}', no such folder"
         raise ValueError(f"demonstrations_folder is {got}; name the folder of your HDF5 files in params.yaml")
-    missing = [task for task in suite if not task_file(Path(source), task.name).is_file()]
+    if not os.access(source, os.R_OK | os.X_OK):
+        raise ValueError(f"demonstrations_folder '{source}' cannot be read; expected a readable one; chmod it")
+    given = suite_folder(Path(source), suite)
+    missing = [task for task in suite if not task_file(given, task.name).is_file()]
     if missing:
         found = f"{len(suite) - len(missing)} of {len(suite)} task files"
-        name = task_file(Path(source), missing[0].name).name
-        raise ValueError(f"{source}: {found}; missing '{name}'; add it, or name another demonstrations_folder")
+        name = task_file(given, missing[0].name).name
+        raise ValueError(f"{given}: {found}; missing '{name}'; add it, or name another demonstrations_folder")
     for task in suite:
-        validate_raw(task_file(Path(source), task.name), task.name, task.language)
+        validate_raw(task_file(given, task.name), task.name, task.language)
     for task in suite:
-        shutil.copyfile(task_file(Path(source), task.name), task_file(folder, task.name))
+        path = task_file(given, task.name)
+        for demo, reason in unusable_demonstrations(path).items():
+            print(f"  {path}: {demo} cannot be replayed ({reason}); the filter will drop it")
+        shutil.copyfile(path, task_file(folder, task.name))
+
+
+def suite_folder(source: Path, suite: list[Task]) -> Path:
+    """Return the folder with a suite's files: the one given, or the suite's in it, as LIBERO keeps them: libero_goal."""
+    name = suite_entry(suite[0].benchmark, suite[0].suite).libero_name or f"mini_{suite[0].suite}"
+    has_files = any(task_file(source, task.name).is_file() for task in suite)
+    return source / name if (source / name).is_dir() and not has_files else source
 
 
 if __name__ == "__main__":

@@ -13,12 +13,16 @@ import numpy as np
 
 from worldvla import console, files
 from worldvla.data.episodes import read_episode, read_episodes_table
+from worldvla.data.forecast import forecast
+from worldvla.data.frames import size_of
 from worldvla.data.shards import TokenizedEpisode, shard_path, write_shard
 from worldvla.data.splits import read_split
 from worldvla.data.work import work_folder
 from worldvla.params import strict
 from worldvla.params.encode import EncodeParams
 from worldvla.tokenizers.image import ImageTokenizer
+
+BYTES_PER_ACTION = 40  # seven float32, and the tar's own
 
 
 def main(*, params: Path, filtered: Path, split: Path, tokenizer: Path, out: Path) -> None:
@@ -36,6 +40,7 @@ def main(*, params: Path, filtered: Path, split: Path, tokenizer: Path, out: Pat
     image_tokenizer = ImageTokenizer.load(tokenizer)
     inputs = [files.folder_digest(filtered), files.file_digest(split), files.folder_digest(tokenizer)]
     work = work_folder("encode", [asdict(settings), inputs])
+    print(expectation([num_frames[pair] for pair in wanted], image_tokenizer), flush=True)
     finished = []
     with console.Progress(desc="encode", unit="frame", total=sum(num_frames[pair] for pair in wanted)) as bar:
 
@@ -63,6 +68,12 @@ def main(*, params: Path, filtered: Path, split: Path, tokenizer: Path, out: Pat
     shutil.rmtree(work)
     shown = ", ".join(f"{name} {len(pairs)}" for name, pairs in members.items())
     print(f"{out}: episodes: {shown}; {bar.n} frames. Next: train")
+
+
+def expectation(lengths: list[int], images: ImageTokenizer) -> str:
+    """Return what the frames of episodes of these lengths will need, in words: codes are stored twice, frames are not."""
+    disk = 2 * sum(lengths) * (2 * images.codes_per_image + BYTES_PER_ACTION)
+    return forecast(sum(lengths), images.pixels, disk, size_of(max(lengths), images.pixels))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ from worldvla.data.work import work_folder
 from worldvla.files import atomic_folder, file_digest, folder_digest, value_digest, write_json
 from worldvla.params import strict
 from worldvla.params.rollout import RolloutParams
-from worldvla.simulation import libero
+from worldvla.simulation import engine, libero
 from worldvla.simulation.lanes import Episode, LanePool
+from worldvla.simulation.libero_assets import ensure_assets
 from worldvla.simulation.outcomes import describe, write_outcomes
 from worldvla.simulation.rollout import record_videos, run_rollouts
 from worldvla.simulation.tasks import chosen_tasks
@@ -26,6 +27,7 @@ def main(*, params: Path, model: Path, tokenizer: Path, out: Path, timing: Path)
     An interrupted run continues.
     """
     settings = strict.read(RolloutParams, params)
+    ensure_assets(settings.benchmark)
     # Not at the top: the simulators' processes import this module too, and need no torch.
     from worldvla.model.policy import ChameleonPolicy
 
@@ -64,10 +66,14 @@ def main(*, params: Path, model: Path, tokenizer: Path, out: Path, timing: Path)
 
 
 def _made_of(params: Path, model: Path, tokenizer: Path) -> dict[str, str]:
-    """Return the sha256 of everything that decides the result; that of the training data is taken from the model's card."""
+    """Return the simulator's versions and the sha256 of everything that decides the result.
+
+    That of the training data is taken from the model's card.
+    """
     card = re.search(r"\| shards sha256 \| (\w+)", (model / "README.md").read_text(encoding="utf-8"))
     weights = [[path.name, file_digest(path)] for path in sorted(model.glob("*.safetensors"))]
     return {
+        "simulator": ", ".join(f"{name} {version}" for name, version in engine.versions().items()),
         "params": file_digest(params),
         "data": card[1] if card else "unknown",
         "tokenizer": folder_digest(tokenizer),

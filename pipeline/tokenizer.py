@@ -2,9 +2,11 @@
 
 Reads ``data/filtered/<suite>/`` and ``data/splits/<suite>.parquet``; writes ``data/tokenizer/<suite>/``: ``vqgan/``,
 ``text.json``, ``actions.json``, ``summary.json`` (what the VQ-GAN keeps of held-out frames) and ``reconstructions.png``.
-Costs two minutes of two cores at ``mini``; an interrupted training continues from ``work/tokenizer/``.
+Costs two minutes of two cores at ``mini``; an interrupted training continues from ``work/tokenizer/``, where the training
+frames lie unpacked meanwhile.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from worldvla import console, files
-from worldvla.data.episodes import Episode, read_episode
+from worldvla.data.episodes import read_actions, read_episodes_table
+from worldvla.data.forecast import forecast
+from worldvla.data.frame_sources import EpisodeFrames, unpack
+from worldvla.data.frames import size_of
 from worldvla.data.splits import read_split
 from worldvla.data.work import work_folder
 from worldvla.params import strict
@@ -21,6 +26,7 @@ from worldvla.sequences import PROMPTS
 from worldvla.tokenizers import reconstruction
 from worldvla.tokenizers.action import ActionTokenizer
 from worldvla.tokenizers.image import ImageTokenizer
+from worldvla.tokenizers.reconstruction import evenly_spaced
 from worldvla.tokenizers.text import TextTokenizer
 from worldvla.tokenizers.vqgan import VQGAN
 from worldvla.tokenizers.vqgan_training import config, forget, train
@@ -34,28 +40,31 @@ def main(*, params: Path, filtered: Path, split: Path, out: Path) -> None:
     """Train the tokenizers on the training episodes of one suite."""
     settings = strict.read(TokenizerParams, params)
     splits = read_split(split)
-    training = [read_episode(filtered, *pair) for pair in splits["train"]]
+    training = EpisodeFrames(filtered, splits["train"])
     # A task of fewer than ten demonstrations leaves none to measure on.
     held_out = [pair for name, pairs in splits.items() if name != "train" for pair in pairs]
-    measured = [read_episode(filtered, *pair) for pair in held_out] or training
+    measured = EpisodeFrames(filtered, held_out) if held_out else training
     work = work_folder(
         "tokenizer", [dataclasses.asdict(settings), files.folder_digest(filtered), files.file_digest(split)]
     )
+    print(expectation(settings, training), flush=True)
 
-    frames = np.concatenate([episode.frames for episode in training])
-    images = ImageTokenizer(image_model(settings, frames, work), settings.pixels)
+    images = ImageTokenizer(image_model(settings, training, work), settings.pixels)
     sample = evenly_spaced(measured, MEASURED)
-    summary = reconstruction.measure(images, sample, reconstruction.median_frame(frames)) | {
+    summary = reconstruction.measure(images, sample, reconstruction.median_frame(training)) | {
         "measured_on": "held-out frames" if held_out else "training frames",
         "num_frames": len(sample),
-        "num_training_frames": len(frames),
+        "num_training_frames": len(training),
         "perceptual_loss": settings.perceptual_weights is not None,
         "trained_here": settings.weights is None,
     }
+    tasks = {task for task, _ in splits["train"]}
+    instructions = {row["language"] for row in read_episodes_table(filtered) if row["task"] in tasks}
+    actions = np.concatenate([read_actions(filtered, *pair) for pair in splits["train"]])
     with files.atomic_folder(out) as folder:
         images.save(folder)
-        text_tokenizer(settings, training).save(folder / "text.json")
-        action_tokenizer(settings, training).save(folder / "actions.json")
+        text_tokenizer(settings, instructions).save(folder / "text.json")
+        action_tokenizer(settings, actions).save(folder / "actions.json")
         files.write_json(folder / "summary.json", summary)
         reconstruction.draw(folder / "reconstructions.png", images, evenly_spaced(measured, DRAWN))
     forget(work)
@@ -65,16 +74,24 @@ def main(*, params: Path, filtered: Path, split: Path, out: Path) -> None:
     )
 
 
-def image_model(settings: TokenizerParams, frames: np.ndarray, work: Path) -> VQGAN:
+def expectation(settings: TokenizerParams, training: EpisodeFrames) -> str:
+    """Return what the frames will need, in words: published weights see a sample alone, a training unpacks all."""
+    disk = 0 if settings.weights else size_of(len(training), settings.pixels)
+    held = max(*training.lengths, MEASURED + reconstruction.MEDIAN_FRAMES)
+    return forecast(len(training), settings.pixels, disk, size_of(held, settings.pixels))
+
+
+def image_model(settings: TokenizerParams, frames: EpisodeFrames, work: Path) -> VQGAN:
     """Return the published VQ-GAN if its weights are given, else train one."""
     if settings.weights is None:
-        return train(settings, frames, work)
+        with contextlib.closing(unpack(frames, work / "frames.rgb", settings.pixels)) as unpacked:
+            return train(settings, unpacked, work)
     model = VQGAN(config(settings))
     load_weights(model, Path(settings.weights))
     return model
 
 
-def text_tokenizer(settings: TokenizerParams, episodes: Iterable[Episode]) -> TextTokenizer:
+def text_tokenizer(settings: TokenizerParams, instructions: Iterable[str]) -> TextTokenizer:
     """Return the published text tokenizer if its file is given, else train one on the prompts."""
     if settings.text_file is not None:
         return TextTokenizer.load(Path(settings.text_file))
@@ -82,24 +99,17 @@ def text_tokenizer(settings: TokenizerParams, episodes: Iterable[Episode]) -> Te
         raise ValueError(
             "tokenizer.text_file is empty; the chameleon vocabulary needs the published text tokenizer there"
         )
-    instructions = {episode.language for episode in episodes}
     prompts = [prompt for reading in PROMPTS.values() for prompt in reading.values()]
     return TextTokenizer.train(
         (prompt.format(task=instruction) for prompt in prompts for instruction in instructions), settings.text_size
     )
 
 
-def action_tokenizer(settings: TokenizerParams, episodes: Iterable[Episode]) -> ActionTokenizer:
-    """Return the release's table for the chameleon vocabulary, else the range of the training actions."""
+def action_tokenizer(settings: TokenizerParams, actions: np.ndarray) -> ActionTokenizer:
+    """Return the release's table for the chameleon vocabulary, else the range of the training actions [N, 7]."""
     if settings.vocabulary == "chameleon":
         return ActionTokenizer.release()
-    return ActionTokenizer.fit(np.concatenate([episode.actions for episode in episodes]))
-
-
-def evenly_spaced(episodes: list[Episode], count: int) -> np.ndarray:
-    """Return at most ``count`` frames of episodes, evenly spaced over all of them."""
-    frames = np.concatenate([episode.frames for episode in episodes])
-    return frames[np.linspace(0, len(frames) - 1, min(count, len(frames))).astype(int)]
+    return ActionTokenizer.fit(actions)
 
 
 if __name__ == "__main__":

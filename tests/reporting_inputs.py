@@ -92,6 +92,7 @@ def write_rollouts(folder: Path, variant: str, suite: str = "goal", solved: set[
         old.unlink()
     pq.write_table(pa.Table.from_pylist(rows), folder / "episodes.parquet")
     made_of = {kind: kind[0] * 64 for kind in ("params", "data", "tokenizer", "weights", "model")}
+    made_of["simulator"] = "mujoco 3.3.2, robosuite 1.4.0, hf-libero 0.1.4"
     (folder / "made_of.json").write_text(json.dumps(made_of))
     frames = np.stack([np.full((32, 32, 3), 10 * step, np.uint8) for step in range(9)])
     for row in rows:

@@ -1,6 +1,7 @@
 """Demonstrations of a folder of the user's are checked and copied; what is wrong with them is said in one sentence."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -48,11 +49,9 @@ def download(tmp_path: Path, **changes: object) -> Path:
         "benchmark": "mini",
         "suite": "goal",
         "tasks": [0, 1, 2, 3],
-        "looks": "simple",
         "demonstrations": "local",
         "folder": str(tmp_path / "mine"),
         "demonstrations_per_task": 3,
-        "pixels": 32,
         "seed": 0,
     }
     params = tmp_path / "goal.yaml"
@@ -97,15 +96,59 @@ def test_a_file_of_another_task_is_named(mine, tmp_path):
         download(tmp_path)
 
 
-def test_a_missing_dataset_and_a_wrong_shape_are_named(mine, tmp_path):
-    with h5py.File(task_file(mine, TASKS[0].name), "r+") as file:
-        del file["data/demo_1/obs/ee_pos"]
-    with pytest.raises(ValueError, match=r"demo_1 lacks the dataset 'obs/ee_pos'"):
+def test_the_suite_s_folder_is_found_in_the_folder_of_all_suites(mine, tmp_path):
+    inner = tmp_path / "datasets" / "mini_goal"
+    inner.parent.mkdir()
+    mine.rename(inner)
+    out = download(tmp_path, folder=str(inner.parent))
+    assert {path.name for path in out.iterdir()} == {path.name for path in inner.iterdir()} | {"manifest.json"}
+    task_file(inner, TASKS[2].name).unlink()
+    with pytest.raises(ValueError, match=r"datasets/mini_goal: 3 of 4 task files; missing 'put_the_milk_in_the_basket"):
+        download(tmp_path, folder=str(inner.parent))
+    shutil.copy(task_file(inner, TASKS[0].name), inner.parent)  # now the folder itself holds the suite's files
+    with pytest.raises(ValueError, match=r"datasets: 1 of 4 task files"):
+        download(tmp_path, folder=str(inner.parent))
+
+
+def test_liberos_own_names_of_folders_are_known(tmp_path):
+    (tmp_path / "datasets/libero_10").mkdir(parents=True)
+    for suite, folder in (("long", "datasets/libero_10"), ("goal", "datasets")):
+        with pytest.raises(ValueError, match=rf"{folder}: 0 of 10 task files"):
+            download(
+                tmp_path, folder=str(tmp_path / "datasets"), benchmark="libero", suite=suite, tasks=list(range(10))
+            )
+
+
+def test_a_folder_that_cannot_be_read_is_named(mine, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(mine))
+    with pytest.raises(
+        ValueError, match=r"demonstrations_folder '.*mine' cannot be read; expected a readable one; chmod"
+    ):
         download(tmp_path)
+
+
+def test_one_bad_demonstration_is_told_and_is_not_the_end(mine, tmp_path, capsys):
+    path = task_file(mine, TASKS[0].name)
+    with h5py.File(path, "r+") as file:
+        del file["data/demo_1/obs"]
+        file["data/demo_2/states"][3, 5] = np.nan
+    out = download(tmp_path)
+    printed = capsys.readouterr().out
+    told = f"  {path}: demo_2 cannot be replayed (step 3: states[5] is nan); the filter will drop it\n"
+    assert printed.count("cannot be replayed") == 1
+    assert told in printed
+    assert json.loads((out / "manifest.json").read_text())[path.name]["steps"] == 8
+
+
+def test_a_file_of_bad_demonstrations_alone_is_named(mine, tmp_path):
     with h5py.File(task_file(mine, TASKS[0].name), "r+") as file:
-        file["data/demo_1/obs/ee_pos"] = np.zeros((3, 3))
-    with pytest.raises(ValueError, match=r"demo_1 has 'obs/ee_pos' of shape \(3, 3\); expected \(4, 3\)"):
+        for demo in file["data"].values():
+            demo["actions"][:] = np.inf
+    with pytest.raises(
+        ValueError, match=r"none of 3 demonstrations can be replayed \(demo_0: step 0: actions\[0\] is inf"
+    ):
         download(tmp_path)
+    assert not (tmp_path / "raw").exists()
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
@@ -113,8 +156,3 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
         download(tmp_path)
     with pytest.raises(ValueError, match="demonstrations_folder is empty; name the folder"):
         download(tmp_path, folder=None)
-
-
-def test_the_expert_refuses_what_it_cannot_do(tmp_path):
-    with pytest.raises(ValueError, match="there is no scripted expert for the benchmark 'libero'"):
-        download(tmp_path, demonstrations="scripted", benchmark="libero")

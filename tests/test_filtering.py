@@ -1,29 +1,41 @@
 import contextlib
 import dataclasses
 import functools
+import json
 
+import h5py
 import numpy as np
 import pytest
 from test_episodes import HEADER, demonstration
 
-from worldvla.data import filter_units, raw
+from worldvla.data import filter_units, raw, trajectories
 from worldvla.data.episodes import read_episodes_table, read_filtered
 from worldvla.data.filtering import is_noop, replay
+from worldvla.simulation.libero import Environment, init_states
+from worldvla.simulation.tasks import tasks
 
 OPEN, CLOSE = -1.0, 1.0
+TABLE = 100
 
 
 class Slider:
-    """A fake simulator: dimension 0 pushes a block; the task is solved while the block lies in [goal, goal + 1)."""
+    """A fake simulator: dimension 0 pushes a block; the task is solved while the block lies in [goal, goal + 1).
+
+    A block farther than ``TABLE`` from the middle is off the table: there the simulator is of no more use, ever.
+    """
 
     def __init__(self, goal):
         self.goal = goal
-        self.position = np.nan
+        self.position = 0.0
         self.steps = []
+        self.broken = False
 
     def reset(self, state):
         self.position = state[0]
         self.steps = []
+        if self.broken or abs(self.position) > TABLE:
+            self.broken = True
+            raise RuntimeError("push step 1:\nthe simulation became unstable.")
 
     def step(self, action):
         self.position += action[0]
@@ -43,7 +55,7 @@ class Slider:
 
 def trajectory(*moves, start=0.0):
     actions = np.array([[motion, 0, 0, 0, 0, 0, gripper] for motion, gripper in moves])
-    return raw.Trajectory("demo_7", actions, np.tile(np.append(start, np.zeros(19)), (len(moves), 1)))
+    return trajectories.Trajectory("demo_7", actions, np.tile(np.append(start, np.zeros(19)), (len(moves), 1)))
 
 
 def run(*moves, goal=1.0):
@@ -62,7 +74,6 @@ def run(*moves, goal=1.0):
         (0.99e-4, OPEN, OPEN, True),
         (1e-4, OPEN, OPEN, False),  # the norm must be smaller
         (0.5, OPEN, OPEN, False),
-        (np.nan, OPEN, None, False),  # must reach the simulator, which refuses it
     ],
 )
 def test_noop_rule(norm, gripper, last, noop):
@@ -132,10 +143,10 @@ def write_sliders(folder, name, pushes):
 
 
 def replay_sliders(tmp_path, name, runner):
-    tasks = [
+    both = [
         filter_units.FilterTask("goal", task, index, f"{task} it", 16) for index, task in enumerate(["push", "drag"])
     ]
-    units = filter_units.cut_units(tasks, tmp_path, tmp_path / f"work-{name}")
+    units = filter_units.cut_units(both, tmp_path, tmp_path / f"work-{name}")
     runner(units)
     out = tmp_path / name
     out.mkdir()
@@ -145,7 +156,7 @@ def replay_sliders(tmp_path, name, runner):
 def slide(log, unit):
     with log.open("a") as stream:
         stream.write(f"{unit.result.name}\n")
-    return filter_units.run_unit(unit, contextlib.nullcontext(Slider(goal=1.0)))
+    return filter_units.run_unit(unit, lambda: contextlib.nullcontext(Slider(goal=1.0)))
 
 
 def test_units_in_any_order_and_in_any_process_give_the_same_bytes(tmp_path):
@@ -200,13 +211,79 @@ def test_a_task_of_which_nothing_is_kept_is_named(tmp_path):
         replay_sliders(tmp_path, "out", lambda units: [slide(tmp_path / "log", unit) for unit in units])
 
 
+def change(path, demo, name, values):
+    """Overwrite values of one demonstration in a raw file."""
+    with h5py.File(path, "r+") as file:
+        array = file[f"data/{demo}/{name}"]
+        array[:] = values
+
+
+def test_one_bad_demonstration_is_one_dropped_demonstration(tmp_path):
+    """Whatever is wrong with it, the others give the bytes that they give without it."""
+    for folder in (tmp_path / "good", tmp_path / "bad"):
+        folder.mkdir()
+        write_sliders(folder, "push", [0.5] * 12)
+        write_sliders(folder, "drag", [0.5])
+    path = raw.task_file(tmp_path / "bad", "push")
+    change(path, "demo_3", "states", 1e10)
+    change(path, "demo_4", "actions", np.nan)
+    change(path, "demo_11", "states", -1e10)  # the last of its unit
+    _, good, _ = replay_sliders(tmp_path / "good", "out", lambda units: [slide(tmp_path / "log", u) for u in units])
+    _, rows, out = replay_sliders(tmp_path / "bad", "out", lambda units: [slide(tmp_path / "log", u) for u in units])
+    unstable = "breaks the simulator (push step 1: the simulation became unstable)"
+    reasons = {row["demo"]: row["reason"] for row in rows if not row["kept"]}
+    assert reasons == {"demo_3": unstable, "demo_4": "unusable data (step 0: actions[0] is nan)", "demo_11": unstable}
+    assert [row for row in rows if row["kept"]] == [
+        row for row in good if row["task"] == "drag" or row["demo"] not in reasons
+    ]
+    assert [(row["num_raw_steps"], row["num_noops"], row["num_steps"]) for row in rows[3:5]] == [(3, 0, 0), (0, 0, 0)]
+    assert filter_units.summary(row["reason"] for row in rows) == f"kept 10, {unstable} 2, {reasons['demo_4']} 1"
+    assert (next(read_filtered(out)).frames == next(read_filtered(tmp_path / "good" / "out")).frames).all()
+
+
+def test_a_simulator_that_fails_on_its_own_scene_too_ends_the_run(tmp_path):
+    write_sliders(tmp_path, "push", [0.5])
+    task = filter_units.FilterTask("goal", "push", 0, "push it", 16)
+    (unit,) = filter_units.cut_units([task], tmp_path, tmp_path / "work")
+
+    class Broken(Slider):
+        def frame(self):
+            raise RuntimeError("no picture")
+
+    with pytest.raises(RuntimeError, match="no picture"):
+        filter_units.run_unit(unit, lambda: contextlib.nullcontext(Broken(goal=1.0)))
+    assert not unit.result.exists()
+
+
+def test_absurd_states_of_the_real_simulator_are_dropped_and_the_next_is_replayed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # MuJoCo leaves a log of its warnings
+    task = tasks("mini", "goal")[0]
+    good = init_states(task)[0]
+    absurd = [good.copy() for _ in range(3)]
+    absurd[0][1:] = 1e300
+    absurd[1][-5:] = 1e8
+    absurd[2][1:40] = 1e3
+    recorded = demonstration(0, 3)
+    demonstrations = [dataclasses.replace(recorded, states=np.tile(state, (3, 1))) for state in (*absurd, good)]
+    raw.write_raw(raw.task_file(tmp_path, task.name), HEADER, demonstrations)
+    filter_task = filter_units.FilterTask("goal", task.name, 0, task.language, 16)
+    (unit,) = filter_units.cut_units([filter_task], tmp_path, tmp_path / "work")
+    filter_units.run_unit(unit, functools.partial(Environment, task, pixels=16, seed=0))
+    with h5py.File(unit.result) as file:
+        reasons = [verdict["reason"] for verdict in json.loads(file["data"].attrs["verdicts"])]
+    assert [reason.startswith("breaks the simulator (") for reason in reasons] == [True, True, True, False]
+    assert reasons[3] == "no success at any step"
+
+
+def fail(unit):
+    raise ValueError(f"{unit.task.name}: no simulator")
+
+
 def test_an_error_in_a_worker_ends_the_run(tmp_path):
-    write_sliders(tmp_path, "push", [np.nan])
+    write_sliders(tmp_path, "push", [0.5])
     write_sliders(tmp_path, "drag", [0.5])
-    with pytest.raises(ValueError, match="cannot convert float NaN"):
-        replay_sliders(
-            tmp_path, "out", functools.partial(filter_units.run_units, run=functools.partial(slide, tmp_path / "log"))
-        )
+    with pytest.raises(ValueError, match="no simulator"):
+        replay_sliders(tmp_path, "out", functools.partial(filter_units.run_units, run=fail))
 
 
 def test_demonstrations_of_another_scene_are_named(tmp_path):

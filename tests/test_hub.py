@@ -1,28 +1,24 @@
-"""Published demonstrations: the right files are asked of the hub, checked and copied; what goes wrong is one sentence.
-
-Nothing here touches the network: the hub's function that downloads a file is replaced.
-"""
+"""Stage download with the published demonstrations, from a hub on this machine."""
 
 import json
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import httpx2
-import huggingface_hub
 import numpy as np
 import pytest
 import yaml
-from huggingface_hub import constants, errors
+from hub_server import REPOSITORY, REVISION, Fault, serve, use
+from huggingface_hub import constants
 
 from pipeline.download import main
-from worldvla.data import hub
+from worldvla.data.hub import fetching, published
 from worldvla.data.raw import RawDemonstration, RawHeader, write_raw
 from worldvla.files import file_digest
+from worldvla.params.benchmarks import SUITES
 from worldvla.simulation.tasks import Task, tasks
 
 TASKS = tasks("libero", "goal")
-LAST = TASKS[-1].name
+LAST = f"libero_goal/{TASKS[-1].name}_demo.hdf5"
 LOCAL = r"set demonstrations: local and demonstrations_folder in params.yaml to a folder that has the files$"
 
 
@@ -43,47 +39,42 @@ def write_published(path: Path, task: Task) -> None:
     write_raw(path, header, [demonstration] * 2)
 
 
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """A hub that has every file of the suite in its cache; returns the cache's folder and what is asked for."""
-    folder, asked = tmp_path / "cache", []
-
-    def download(repository: str, file: str, **options: Any) -> str:
-        asked.append((repository, file, options["repo_type"], options["revision"]))
-        return str(folder / file)
-
+@pytest.fixture(scope="module")
+def demonstrations(tmp_path_factory):
+    """The suite's files, by their path in the repository."""
+    folder = tmp_path_factory.mktemp("published")
     for task in TASKS:
         write_published(folder / f"libero_goal/{task.name}_demo.hdf5", task)
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-    return folder, asked
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.hdf5")}
 
 
-def fail_at_last(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    """Let the hub fail at the last file of the suite."""
-    download: Callable[..., str] = huggingface_hub.hf_hub_download
+@pytest.fixture
+def hub(demonstrations, tmp_path, monkeypatch):
+    """A hub that has the suite's files, listed as the published ones are."""
+    files = tuple(
+        published.File(path, len(content), published_digest(tmp_path, content))
+        for path, content in demonstrations.items()
+    )
+    entry = replace(published.load("demonstrations"), repository=REPOSITORY, revision=REVISION, files=files)
+    monkeypatch.setattr(published, "load", {"demonstrations": entry}.__getitem__)
+    with serve(demonstrations) as hub:
+        use(hub, monkeypatch, tmp_path / "cache")
+        yield hub
 
-    def failing(repository: str, file: str, **options: Any) -> str:
-        if LAST in file:
-            raise error
-        return download(repository, file, **options)
 
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", failing)
-
-
-def response(status: int) -> httpx2.Response:
-    return httpx2.Response(status, request=httpx2.Request("GET", "http://hub.invalid/file"))
+def published_digest(tmp_path: Path, content: bytes) -> str:
+    (tmp_path / "content").write_bytes(content)
+    return file_digest(tmp_path / "content")
 
 
 def download(tmp_path: Path) -> Path:
     section = {
         "benchmark": "libero",
         "tasks": list(range(10)),
-        "looks": "published",
         "suite": "goal",
         "demonstrations": "hub",
         "folder": None,
         "demonstrations_per_task": 50,
-        "pixels": 128,
         "seed": 0,
     }
     params = tmp_path / "goal.yaml"
@@ -93,97 +84,53 @@ def download(tmp_path: Path) -> Path:
     return out
 
 
-def test_every_task_s_file_is_asked_for_by_its_published_name_and_revision(cache, tmp_path):
-    download(tmp_path)
-    assert cache[1] == [
-        (hub.REPOSITORY, f"libero_goal/{task.name}_demo.hdf5", "dataset", hub.REVISION) for task in TASKS
-    ]
-    assert len(cache[1]) == 10
-    assert len(hub.REVISION) == 40  # a commit, so that the files cannot change under the manifest
+def test_every_task_of_libero_has_its_file_among_the_published():
+    expected = {
+        f"{entry.libero_name}/{task.name}_demo.hdf5"
+        for suite, entry in SUITES["libero"].items()
+        for task in tasks("libero", suite)
+    }
+    assert {file.path for file in published.load("demonstrations").files} == expected
 
 
-def test_files_are_copied_with_a_manifest_of_where_they_came_from(cache, tmp_path, capsys):
+def test_files_are_linked_into_place_with_a_manifest_of_where_they_came_from(hub, demonstrations, tmp_path, capsys):
     out = download(tmp_path)
     manifest = json.loads((out / "manifest.json").read_text())
     assert sorted(manifest) == sorted(f"{task.name}_demo.hdf5" for task in TASKS)
+    store = fetching.snapshot(published.load("demonstrations"))
     for name, entry in manifest.items():
-        published = cache[0] / "libero_goal" / name
         assert entry == {
             "origin": "hub",
-            "repository": "yifengzhu-hf/LIBERO-datasets",
-            "revision": hub.REVISION,
+            "repository": REPOSITORY,
+            "revision": REVISION,
             "file": f"libero_goal/{name}",
-            "sha256": file_digest(published),
+            "sha256": file_digest(out / name),
             "demonstrations": 2,
             "steps": 8,
         }
-        assert file_digest(out / name) == file_digest(published)
+        assert (out / name).read_bytes() == demonstrations[f"libero_goal/{name}"]
+        assert (out / name).samefile(store / "libero_goal" / name)  # no second copy
     printed = capsys.readouterr().out
-    assert f"yifengzhu-hf/LIBERO-datasets: 10 of 10, {LAST}" in printed
+    assert f"{REPOSITORY}: 10 files to fetch" in printed
     assert "10 tasks, 20 demonstrations, 80 steps (hub). Next: filter" in printed
 
 
-def test_a_file_that_the_hub_lacks_is_named(cache, tmp_path, monkeypatch):
-    fail_at_last(monkeypatch, errors.RemoteEntryNotFoundError("404", response=response(404)))
-    with pytest.raises(ValueError, match=rf"^'libero_goal/{LAST}_demo.hdf5' of .*: no such file at revision .*{LOCAL}"):
+def test_a_second_time_nothing_is_fetched(hub, tmp_path):
+    download(tmp_path)
+    asked = hub.num_requests
+    download(tmp_path)
+    assert hub.num_requests == asked
+
+
+def test_a_failure_leaves_no_suite_and_says_what_to_do_without_the_hub(hub, tmp_path):
+    hub.faults[LAST] = Fault(status=404, headers={"X-Error-Code": "EntryNotFound"})
+    with pytest.raises(ValueError, match=rf"^'{LAST}' of {REPOSITORY} at http.*: not there at revision .*{LOCAL}"):
         download(tmp_path)
     assert not (tmp_path / "raw").exists()
 
 
-def test_a_revision_that_the_hub_lacks_is_named(cache, tmp_path, monkeypatch):
-    fail_at_last(monkeypatch, errors.RevisionNotFoundError("404", response=response(404)))
-    with pytest.raises(ValueError, match=rf"has no revision {hub.REVISION}; expected the one that REVISION.*{LOCAL}"):
-        download(tmp_path)
-
-
-def test_a_refusal_says_how_to_log_in(cache, tmp_path, monkeypatch):
-    fail_at_last(monkeypatch, errors.RepositoryNotFoundError("401", response=response(401)))
-    with pytest.raises(ValueError, match=rf"the hub refuses it \(HTTP 401\); .* log in with: hf auth login.*{LOCAL}"):
-        download(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("error", "cause"),
-    [
-        (httpx2.ReadError("connection reset by peer"), "ReadError"),  # in the middle of a file
-        (RuntimeError("Task error: File reconstruction error"), "RuntimeError"),  # the same, of hf_xet
-        (errors.HfHubHTTPError("503", response=response(503)), "HfHubHTTPError"),
-        (errors.LocalEntryNotFoundError("cannot locate the file"), "ConnectError"),  # before it
-    ],
-)
-def test_a_hub_out_of_reach_says_what_is_kept(cache, tmp_path, monkeypatch, error, cause):
-    if cause == "ConnectError":
-        error.__cause__ = httpx2.ConnectError("no route to host")
-    fail_at_last(monkeypatch, error)
-    with pytest.raises(ValueError, match=rf"cannot be fetched from the hub \({cause}\); .*keeps what is comp.*{LOCAL}"):
-        download(tmp_path)
-    assert not (tmp_path / "raw").exists()
-
-
-def test_the_hub_s_own_offline_switch_is_respected(tmp_path, monkeypatch):
+def test_offline_is_respected(hub, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "empty"))
-    with pytest.raises(ValueError, match=rf"not in .*, and HF_HUB_OFFLINE is set; .*unset it and run.*{LOCAL}"):
+    with pytest.raises(ValueError, match=rf"0 of 10 files.*and HF_HUB_OFFLINE is set; .*unset it and run.*{LOCAL}"):
         download(tmp_path)
-
-
-def test_a_file_that_is_no_hdf5_is_named_with_what_to_delete(cache, tmp_path):
-    path = cache[0] / f"libero_goal/{LAST}_demo.hdf5"
-    path.write_text("<html>try again later</html>")
-    match = rf"{LAST}_demo.hdf5: not an HDF5 file; expected a whole file in LIBERO's layout; delete {path.resolve()} to"
-    with pytest.raises(ValueError, match=match + f".*{LOCAL}"):
-        download(tmp_path)
-    assert not (tmp_path / "raw").exists()
-
-
-def test_a_file_of_another_task_is_named(cache, tmp_path):
-    path = cache[0] / f"libero_goal/{LAST}_demo.hdf5"
-    path.write_bytes((cache[0] / f"libero_goal/{TASKS[0].name}_demo.hdf5").read_bytes())
-    with pytest.raises(ValueError, match=rf"demonstrations of '{TASKS[0].name}'; expected '{LAST}'; delete "):
-        download(tmp_path)
-
-
-def test_a_full_disk_is_left_to_the_console(cache, tmp_path, monkeypatch):
-    fail_at_last(monkeypatch, OSError(28, "No space left on device"))
-    with pytest.raises(OSError, match="No space left"):
-        download(tmp_path)
+    assert hub.num_requests == 0

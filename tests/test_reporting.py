@@ -53,6 +53,21 @@ def test_rows_are_compared_on_the_same_initial_states(reports):
     assert cells(text, "put the can in the tray")[1:] == ["4/10", "2/10", "7/10", "8/10"]
 
 
+def test_a_suite_cut_to_some_tasks_and_the_simulator_are_named(project):
+    params = project / "report.yaml"
+    params.write_text(
+        params.read_text().replace("goal: [2, 2]", "goal: [2, 10]").replace("benchmark: mini", "benchmark: libero")
+    )
+    reports = write_reports(project)
+    for page in ("table3", "README"):
+        text = (reports / f"{page}.md").read_text()
+        assert "Scored on 2 tasks. Of 10 tasks 2 were chosen, by `tasks` in params.yaml." in text
+        assert "mujoco 3.3.2, robosuite 1.4.0, hf-libero 0.1.4" in text
+    assert cells((reports / "table3.md").read_text(), "1", "action model")[-1] == (
+        "not comparable: some of the tasks, other demonstrations, other looks, other model"
+    )
+
+
 def test_table6_compares_with_and_without_pretraining(reports):
     text = (reports / "table6.md").read_text()
     assert cells(text, "without")[2:4] == ["67.3 %", "8/20"]

@@ -227,7 +227,9 @@ def test_lanes_of_one_worker_act_and_see_as_lanes_of_two():
     some = [Episode(task, 7, libero.init_states(task)[7]) for task in tasks("mini", "goal")[:3]]
     results = []
     for num_workers in (1, 2):
-        policy = SeeingPolicy(mute=some[0].task.language)  # a lane goes on to another task while the other is in its own
+        policy = SeeingPolicy(
+            mute=some[0].task.language
+        )  # a lane goes on to another task while the other is in its own
         with LanePool(functools.partial(libero.Environment, pixels=32, seed=0), 2, num_workers) as pool:
             results.append(outcome_rows(run_rollouts(policy, some, pool, history=2, max_steps=12)[0]))
     assert results[0] == results[1]

@@ -162,6 +162,8 @@ def test_a_sample_that_is_not_what_was_written_is_named(tmp_path, member, conten
 class MeanColours:
     """A fake image tokenizer: a code is the mean of a 16-pixel square."""
 
+    pixels = 16
+    codes_per_image = 1
     num_calls = 0
     stop_at = None
 

@@ -1,7 +1,6 @@
 """The simulator gives the same bits always and everywhere, the expert succeeds, and its recordings can be replayed."""
 
 import hashlib
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,8 @@ import numpy as np
 import pytest
 
 from worldvla.data.filtering import replay
-from worldvla.data.raw import Trajectory, task_file, validate_raw
+from worldvla.data.raw import task_file, validate_raw
+from worldvla.data.trajectories import Trajectory
 from worldvla.files import file_digest
 from worldvla.params.benchmarks import max_steps
 from worldvla.simulation import recording, rendering
@@ -23,11 +23,12 @@ from worldvla.simulation.tasks import tasks
 from worldvla.workers import spawn_context
 
 TASKS = tasks("mini", "goal")
+CAMERAS = ("agentview", "robot0_eye_in_hand")
 
 
 @pytest.fixture(scope="module")
 def environment():
-    with Environment(TASKS[0], pixels=96, seed=0, cameras=recording.CAMERAS) as environment:
+    with Environment(TASKS[0], pixels=96, seed=0, cameras=CAMERAS) as environment:
         yield environment
 
 
@@ -44,7 +45,7 @@ def episode_digest(environment: Environment, state: np.ndarray) -> str:
 
 
 def fresh_episode_digest(task_index: int, state: np.ndarray) -> str:
-    with Environment(TASKS[task_index], pixels=96, seed=0, cameras=recording.CAMERAS) as fresh:
+    with Environment(TASKS[task_index], pixels=96, seed=0, cameras=CAMERAS) as fresh:
         return episode_digest(fresh, state)
 
 
@@ -182,7 +183,6 @@ def test_a_recording_replays_exactly_and_still_succeeds_without_its_noops(enviro
     for step, action in enumerate(demo.actions):
         np.testing.assert_array_equal(environment.state(), demo.states[step])
         environment.step(action)
-        np.testing.assert_array_equal(environment.frame()[::-1, ::-1], demo.agentview_rgb[step])
     verdict, episode = replay(environment, Trajectory("demo_0", demo.actions, demo.states))
     assert verdict.kept
     assert verdict.num_noops > 0
@@ -191,7 +191,7 @@ def test_a_recording_replays_exactly_and_still_succeeds_without_its_noops(enviro
 
 def record_with(workers: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(recording, "num_cores", lambda: workers)
-    plan = recording.Recording("mini", "goal", pixels=32, seed=3, demonstrations_per_task=2)
+    plan = recording.Recording("mini", "goal", (0,), seed=3, demonstrations_per_task=2)
     units = [recording.Unit(plan, 0, demo, demo + 1, folder / f"{demo}.hdf5") for demo in range(2)]
     recording.record_units(units)
     path = task_file(folder, TASKS[0].name)
@@ -210,39 +210,7 @@ def test_a_recording_does_not_depend_on_the_number_of_workers(tmp_path, monkeypa
         assert str(Path(sys.prefix)) not in file["data/demo_1"].attrs["model_file"]
 
 
-def test_there_is_no_expert_for_libero(tmp_path):
-    with pytest.raises(ValueError, match=r"no scripted expert for the benchmark 'libero'; set benchmark: mini, or"):
-        recording.record(recording.Recording("libero", "goal", 128, 0, 1), tmp_path / "work", tmp_path)
-
-
 def test_containers_hold_what_is_asked():
     for goal in GOAL.goals:
         assert GOAL.thing(goal.item).region is None
         assert GOAL.thing(goal.container).region is not None
-
-
-@pytest.mark.libero
-@pytest.mark.skipif("LIBERO_ASSETS" not in os.environ, reason="LIBERO_ASSETS names no folder")
-@pytest.mark.parametrize("suite", ["spatial", "object", "goal", "long"])
-def test_libero_suites_reset_reproducibly(suite):
-    task = tasks("libero", suite)[0]
-    states = init_states(task)
-    assert len(tasks("libero", suite)) == 10
-    assert len(states) == 50
-    with Environment(task, pixels=64, seed=0) as environment:
-        results = []
-        for _ in range(2):
-            environment.reset(states[7])
-            assert not environment.step(np.array([0.5, 0, -0.5, 0, 0, 0, 1]))
-            results.append((environment.state(), environment.frame()))
-    np.testing.assert_array_equal(results[0][0], results[1][0])
-    np.testing.assert_array_equal(results[0][1], results[1][1])
-    assert results[0][1].std() > 10
-
-
-@pytest.mark.libero
-@pytest.mark.skipif("LIBERO_ASSETS" not in os.environ, reason="LIBERO_ASSETS names no folder")
-def test_a_folder_of_assets_that_is_not_there_is_named(monkeypatch):
-    monkeypatch.setenv("LIBERO_ASSETS", "nowhere")
-    with pytest.raises(ValueError, match="LIBERO_ASSETS is nowhere, no such folder"):
-        Environment(tasks("libero", "goal")[0], pixels=16, seed=0)

@@ -10,7 +10,8 @@ frames are upright, observations are taken before their actions, and a demonstra
 ``episodes.parquet`` has one row per raw demonstration, kept or not (``EPISODES``).
 """
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from worldvla.data.hdf5 import last_step, open_hdf5, read_array, subgroup, write_arrays, write_frames
+from worldvla.data.frames import write_frames
+from worldvla.data.hdf5 import dataset, last_step, open_hdf5, read_array, subgroup, write_arrays
 from worldvla.data.raw import demo_number, task_file
 from worldvla.files import atomic_file
 
 REMEDY = "run: dvc repro -f filter"
+FRAMES = "obs/agentview_rgb"
 
 EPISODES = pa.schema(
     [
@@ -83,7 +86,7 @@ def write_episode(data: h5py.Group, episode: FilteredEpisode) -> None:
         "obs/joint_states": episode.joint_states,
     }
     write_arrays(group, arrays)
-    write_frames(group, "obs/agentview_rgb", episode.frames)
+    write_frames(group, FRAMES, episode.frames)
 
 
 def write_table(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
@@ -130,14 +133,32 @@ def read_episode(folder: Path, task: str, demo: str) -> Episode:
     Raises:
         ValueError: the file is missing or damaged, or the episode is not in it.
     """
+    with _episode(folder, task, demo) as group:
+        actions, frames = read_array(group, "actions"), read_array(group, FRAMES)
+        return Episode(task, demo, str(group.parent.attrs["language"]), actions, frames)
+
+
+def read_frames(folder: Path, task: str, demo: str, numbers: Sequence[int]) -> np.ndarray:
+    """Return some frames of a kept episode, uint8 ``[n, px, px, 3]``; raises like ``read_episode``."""
+    with _episode(folder, task, demo) as group:
+        stored = dataset(group, FRAMES)
+        return np.stack([stored[number] for number in numbers])
+
+
+def read_actions(folder: Path, task: str, demo: str) -> np.ndarray:
+    """Return the actions of a kept episode, float64 ``[T, 7]``; raises like ``read_episode``."""
+    with _episode(folder, task, demo) as group:
+        return read_array(group, "actions")
+
+
+@contextlib.contextmanager
+def _episode(folder: Path, task: str, demo: str) -> Iterator[h5py.Group]:
+    """Yield the group of one kept episode, and say which it is if it is not whole."""
     path = task_file(folder, task)
     with open_hdf5(path, REMEDY) as file:
         try:
-            data = subgroup(file, "data")
-            group = subgroup(data, demo)
-            actions, frames = read_array(group, "actions"), read_array(group, "obs/agentview_rgb")
-        except KeyError:
+            yield subgroup(file, f"data/{demo}")
+        except (KeyError, IndexError):
             raise ValueError(f"{path}: no whole episode '{demo}'; {REMEDY}") from None
         except OSError:
             raise ValueError(f"{path}: the episode '{demo}' is damaged; {REMEDY}") from None
-        return Episode(task, demo, str(data.attrs["language"]), actions, frames)

@@ -6,7 +6,7 @@ again, so an interrupted filter continues; no result depends on the number of wo
 
 import json
 import signal
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager
@@ -15,16 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from worldvla.console import Progress
-from worldvla.data.episodes import EPISODES, write_episode, write_table
-from worldvla.data.filtering import KEPT, Simulator, Verdict, replay
+from worldvla.data.episodes import EPISODES, FilteredEpisode, write_episode, write_table
+from worldvla.data.filtering import BREAKS, KEPT, UNUSABLE, Simulator, Verdict, replay
+from worldvla.data.forecast import forecast
+from worldvla.data.frames import SHARE, size_of
 from worldvla.data.hdf5 import subgroup
-from worldvla.data.raw import demo_names, read_trajectory, task_file
+from worldvla.data.raw import demo_names, task_file
+from worldvla.data.trajectories import ACTION_WIDTH, Trajectory, UnusableDemonstrationError, num_steps, read_trajectory
 from worldvla.files import atomic_file
 from worldvla.workers import num_cores, spawn_context
 
 DEMOS_PER_UNIT = 10  # about ten seconds at mini, a few minutes on LIBERO: an interruption loses no more
+BYTES_PER_STEP = 1500  # of states, actions and the rest but frames, and of HDF5's bookkeeping
 
 
 @dataclass(frozen=True)
@@ -60,25 +65,67 @@ def cut_units(tasks: Iterable[FilterTask], raw: Path, work: Path) -> list[Unit]:
     return units
 
 
-def run_unit(unit: Unit, environment: AbstractContextManager[Simulator]) -> int:
-    """Replay a unit's demonstrations and write its result; return how many there were."""
+def expectation(units: list[Unit]) -> str:
+    """Return what the frames of all units will need, in words: each is stored twice, each worker holds an episode."""
+    lengths = [length for unit in units for length in num_steps(unit.raw, unit.demos)]
+    pixels = units[0].task.pixels
+    disk = 2 * (SHARE * size_of(sum(lengths), pixels) + BYTES_PER_STEP * sum(lengths))
+    memory = min(num_cores(), len(units)) * size_of(max(lengths), pixels)
+    return forecast(sum(lengths), pixels, disk, memory)
+
+
+def run_unit(unit: Unit, build: Callable[[], AbstractContextManager[Simulator]]) -> int:
+    """Replay a unit's demonstrations and write its result; return how many there were.
+
+    A demonstration that cannot be replayed is dropped with its reason, once a new simulator has replayed its own scene:
+    a broken simulator ends the filter.
+
+    Args:
+        unit: what to replay.
+        build: makes a simulator of the unit's task.
+
+    Raises:
+        ValueError: the demonstrations are of another scene.
+        Exception: what the simulator raises, if it does not run its own scene either.
+    """
     verdicts = []
-    with atomic_file(unit.result) as scratch, h5py.File(scratch, "w") as file, environment as simulator:
+    remaining = deque(unit.demos)
+    proven = True  # a simulator that failed shows that it was the demonstration's fault
+    with atomic_file(unit.result) as scratch, h5py.File(scratch, "w") as file:
         data = file.create_group("data")
-        for demo in unit.demos:
-            trajectory = read_trajectory(unit.raw, demo)
-            recorded, simulated = trajectory.states.shape[1], len(simulator.state())
-            if recorded != simulated:
-                raise ValueError(
-                    f"{unit.raw}: {demo} has states of {recorded} numbers; the simulator's have {simulated}; it was "
-                    "recorded in another scene or version; replace the file, or run: dvc repro -f download"
-                )
-            verdict, episode = replay(simulator, trajectory)
-            verdicts.append(asdict(verdict))
-            if episode:
-                write_episode(data, episode)
+        while remaining or not proven:
+            with build() as simulator:
+                start = simulator.state()
+                if not proven:
+                    replay(simulator, Trajectory("its own scene", np.full((1, ACTION_WIDTH), 0.01), start[None]))
+                    proven = True
+                while remaining and proven:
+                    verdict, episode = _judge(simulator, len(start), unit.raw, remaining.popleft())
+                    verdicts.append(asdict(verdict))
+                    if episode:
+                        write_episode(data, episode)
+                    proven = not verdict.reason.startswith(BREAKS)
         data.attrs["verdicts"] = json.dumps(verdicts)
     return len(unit.demos)
+
+
+def _judge(simulator: Simulator, width: int, raw: Path, demo: str) -> tuple[Verdict, FilteredEpisode | None]:
+    """Replay one demonstration; ``width`` is the length of the simulator's states."""
+    try:
+        trajectory = read_trajectory(raw, demo)
+    except UnusableDemonstrationError as error:
+        return Verdict(demo, False, f"{UNUSABLE} ({error})", 0, 0, 0), None
+    recorded = trajectory.states.shape[1]
+    if recorded != width:
+        raise ValueError(
+            f"{raw}: {demo} has states of {recorded} numbers; the simulator's have {width}; it was recorded in another "
+            "scene or version; replace the file, or run: dvc repro -f download"
+        )
+    try:
+        return replay(simulator, trajectory)
+    except (ArithmeticError, RuntimeError, ValueError) as error:  # what numbers out of all bounds lead to
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        return Verdict(demo, False, f"{BREAKS} ({reason})", len(trajectory.actions), 0, 0), None
 
 
 def run_units(units: list[Unit], run: Callable[[Unit], int]) -> None:

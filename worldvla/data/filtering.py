@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from worldvla.data.episodes import FilteredEpisode
-from worldvla.data.raw import Trajectory
+from worldvla.data.trajectories import Trajectory
 
 NOOP_NORM = 1e-4  # of the six motion dimensions, in units of the controller's command range
 
@@ -14,6 +14,8 @@ KEPT = "kept"
 ONLY_NOOPS = "only no-ops"
 FAILED = "no success at any step"
 REGRESSED = "succeeded earlier, not at the last step"
+UNUSABLE = "unusable data"  # followed by what is wrong, in parentheses
+BREAKS = "breaks the simulator"  # likewise
 
 
 class Simulator(Protocol):
@@ -46,10 +48,10 @@ class Verdict:
 
     demo: str  # "demo_7"
     kept: bool
-    reason: str  # one of the four constants above
-    num_raw_steps: int
-    num_noops: int  # dropped steps
-    num_steps: int  # executed steps: num_raw_steps - num_noops
+    reason: str  # one of the constants above
+    num_raw_steps: int  # 0 of unusable data
+    num_noops: int  # dropped steps; 0 where nothing was replayed to the end
+    num_steps: int  # executed steps; likewise
 
 
 def is_noop(action: np.ndarray, last_kept_gripper: float | None) -> bool:
@@ -61,8 +63,17 @@ def is_noop(action: np.ndarray, last_kept_gripper: float | None) -> bool:
 
     Source: ``regenerate_libero_dataset_filter_no_op.py`` of the release (commit 6a9af08).
     """
-    still = bool(np.linalg.norm(action[:-1]) < NOOP_NORM)  # False for nan, which the simulator then refuses
+    still = bool(np.linalg.norm(action[:-1]) < NOOP_NORM)
     return still and (last_kept_gripper is None or bool(action[-1] == last_kept_gripper))
+
+
+def without_noops(actions: np.ndarray) -> np.ndarray:
+    """Return the actions ``[T, 7]`` that are executed, ``[t, 7]``."""
+    kept: list[int] = []
+    for number, action in enumerate(actions):
+        if not is_noop(action, float(actions[kept[-1], -1]) if kept else None):
+            kept.append(number)
+    return actions[kept]
 
 
 def replay(environment: Simulator, trajectory: Trajectory) -> tuple[Verdict, FilteredEpisode | None]:
@@ -75,23 +86,23 @@ def replay(environment: Simulator, trajectory: Trajectory) -> tuple[Verdict, Fil
     Returns:
         The verdict, and the episode if it is kept.
     """
-    actions: list[np.ndarray] = []
+    actions = without_noops(trajectory.actions)
     states: list[np.ndarray] = []
-    frames: list[np.ndarray] = []
+    frames: np.ndarray | None = None  # of all steps: a list of them would be stacked, and so held twice
     robot: list[dict[str, np.ndarray]] = []
     successes = []
     environment.reset(trajectory.states[0])
-    for action in trajectory.actions:
-        if is_noop(action, actions[-1][-1] if actions else None):
-            continue
-        states.append(environment.state() if actions else trajectory.states[0])
-        frames.append(environment.frame())
+    for number, action in enumerate(actions):
+        states.append(environment.state() if number else trajectory.states[0])
+        frame = environment.frame()
+        if frames is None:
+            frames = np.empty((len(actions), *frame.shape), frame.dtype)
+        frames[number] = frame
         robot.append(environment.proprioception())
-        actions.append(action)
         successes.append(environment.step(action))
 
     num_raw_steps = len(trajectory.actions)
-    if not actions:
+    if not len(actions):
         reason = ONLY_NOOPS
     elif successes[-1]:
         reason = KEPT
@@ -100,16 +111,16 @@ def replay(environment: Simulator, trajectory: Trajectory) -> tuple[Verdict, Fil
     verdict = Verdict(
         trajectory.demo, reason == KEPT, reason, num_raw_steps, num_raw_steps - len(actions), len(actions)
     )
-    if not verdict.kept:
+    if not verdict.kept or frames is None:
         return verdict, None
     episode = FilteredEpisode(
         demo=trajectory.demo,
-        actions=np.stack(actions),
+        actions=actions,
         states=np.stack(states),
         robot_states=np.stack([step["robot_states"] for step in robot]),
         ee_states=np.stack([step["ee_states"] for step in robot]),
         gripper_states=np.stack([step["gripper_states"] for step in robot]),
         joint_states=np.stack([step["joint_states"] for step in robot]),
-        frames=np.stack(frames),
+        frames=frames,
     )
     return verdict, episode

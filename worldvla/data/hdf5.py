@@ -1,34 +1,96 @@
 """HDF5 with types and with errors that name the file."""
 
+import errno
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-# A frame is one chunk, so that a single frame can be read. On rendered 96 px frames gzip 1 writes 236 MB/s and keeps
-# 12 %; lzf 286 MB/s, 15 %; gzip 4 166 MB/s, 11 %; uncompressed 799 MB/s (one core). Reading: 465 to 570 MB/s for all.
-FRAME_STORAGE = {"compression": "gzip", "compression_opts": 1}
-
 
 def open_hdf5(path: Path, remedy: str) -> h5py.File:
-    """Open an HDF5 file for reading; ``remedy`` ends the message.
+    """Open an HDF5 file for reading; ``remedy`` ends the message where another file would help.
 
     Raises:
-        ValueError: the file is missing, truncated, or no HDF5 file.
+        ValueError: the file is missing, open for writing elsewhere, unreadable, truncated, damaged, or no HDF5 file.
     """
     try:
         return h5py.File(path, "r")
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file; expected demonstrations in LIBERO's HDF5 layout; {remedy}") from None
     except OSError as error:
-        damage = "a truncated HDF5 file" if "truncated" in str(error) else "not an HDF5 file"
-        raise ValueError(f"{path}: {damage}; expected a whole file in LIBERO's layout; {remedy}") from None
+        raise ValueError(f"{path}: {_why_not_open(path, error, remedy)}") from None
+
+
+def _why_not_open(path: Path, error: OSError, remedy: str) -> str:
+    """Return why HDF5 could not open a file that is there, what was expected, and what to do."""
+    told = str(error)
+    if "unable to lock file" in told and error.errno in (errno.EAGAIN, errno.EACCES):
+        return "another process has it open for writing; expected a finished file; close it there, then run again"
+    if "unable to lock file" in told:
+        return (
+            f"its file system has no locks ({os.strerror(error.errno or 0)}); expected one with them; set "
+            "HDF5_USE_FILE_LOCKING=FALSE, then run again"
+        )
+    if "already open for write" in told:
+        return (
+            "marked as open for writing; expected a finished file; wait until its writer is done, or, if that was "
+            f"killed, run: h5clear -s {path}"
+        )
+    if error.errno is not None:
+        return (
+            f"cannot be read ({os.strerror(error.errno)}); expected a readable HDF5 file; check its permissions and its "
+            "disk, then run again"
+        )
+    if path.stat().st_size == 0:
+        got = "an empty file"
+    elif "truncated" in told:
+        got = "a truncated HDF5 file"
+    else:
+        got = "a damaged HDF5 file" if h5py.is_hdf5(path) else "not an HDF5 file"
+    return f"{got}; expected a whole file in LIBERO's layout; {remedy}"
+
+
+def member(parent: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
+    """Return what a group holds by a name such as "obs/ee_pos", soft links followed; None if there is nothing.
+
+    Raises:
+        ValueError: the data is not in this file: a link to nowhere, or to another file, which a copy would leave behind.
+    """
+    first, _, rest = name.partition("/")
+    link = parent.get(first, getlink=True)
+    if link is None:
+        return None
+    file = parent.file.filename
+    where = f"{file}: '{f'{parent.name}/{first}'.lstrip('/')}'"
+    try:
+        found = parent.get(first)
+    except RuntimeError:  # a link to itself
+        found = None
+    if found is None and isinstance(link, h5py.SoftLink):
+        raise ValueError(f"{where} is a link to '{link.path}', where nothing is; expected data there; repair the link")
+    if found is None or found.file.filename != file or (isinstance(found, h5py.Dataset) and _outside(found)):
+        target = f"'{link.filename}'" if isinstance(link, h5py.ExternalLink) else "another file"
+        raise ValueError(
+            f"{where} is in {target}; expected the data in the file itself, as only that is copied; put it there, e.g. "
+            "with h5copy -f ext"
+        )
+    if not rest:
+        return found
+    return member(found, rest) if isinstance(found, h5py.Group) else None
+
+
+def _outside(found: h5py.Dataset) -> bool:
+    """Return whether a dataset's values are stored in other files."""
+    return bool(found.external) or (
+        found.is_virtual and any(source.file_name != "." for source in found.virtual_sources())
+    )
 
 
 def subgroup(parent: h5py.Group, name: str) -> h5py.Group:
     """Return a group inside another; a KeyError if there is none of that name."""
-    found = parent.get(name)
+    found = member(parent, name)
     if not isinstance(found, h5py.Group):
         raise KeyError(name)
     return found
@@ -36,7 +98,7 @@ def subgroup(parent: h5py.Group, name: str) -> h5py.Group:
 
 def dataset(parent: h5py.Group, name: str) -> h5py.Dataset:
     """Return a dataset inside a group; a KeyError if there is none of that name."""
-    found = parent.get(name)
+    found = member(parent, name)
     if not isinstance(found, h5py.Dataset):
         raise KeyError(name)
     return found
@@ -47,15 +109,23 @@ def read_array(parent: h5py.Group, name: str) -> np.ndarray:
     return np.asarray(dataset(parent, name)[()])
 
 
+def text_attribute(parent: h5py.Group, name: str) -> str | None:
+    """Return an attribute as text, whether its writer made it a string, bytes, or an array of either; None if empty."""
+    value = parent.attrs.get(name)
+    if value is None or isinstance(value, h5py.Empty):
+        return None
+    if isinstance(value, np.ndarray) and value.dtype.kind in "iu":  # text as its bytes, one number each
+        value = value.astype(np.uint8).tobytes()
+    parts = value.ravel().tolist() if isinstance(value, np.ndarray) else [value]
+    parts = [part.tobytes() if isinstance(part, np.void) else part for part in parts]
+    text = "".join(part.decode(errors="replace") if isinstance(part, bytes) else str(part) for part in parts)
+    return text.rstrip("\0") or None
+
+
 def write_arrays(group: h5py.Group, arrays: Mapping[str, np.ndarray]) -> None:
     """Write datasets by name, e.g. "obs/ee_pos"; the same arrays give the same bytes."""
     for name, array in arrays.items():
         group.create_dataset(name, data=array, track_times=False)
-
-
-def write_frames(group: h5py.Group, name: str, frames: np.ndarray) -> None:
-    """Write uint8 ``[T, px, px, 3]`` frames as a compressed dataset, one chunk per frame."""
-    group.create_dataset(name, data=frames, chunks=(1, *frames.shape[1:]), track_times=False, **FRAME_STORAGE)
 
 
 def last_step(num_steps: int) -> np.ndarray:

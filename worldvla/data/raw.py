@@ -9,6 +9,9 @@
 
 ``states[t]`` is the simulator's state before ``actions[t]``; observations are taken after it. Rewards and dones are 0
 with a final 1 whatever happened. Source: LIBERO ``scripts/create_dataset.py``, commit 1952000.
+
+Written whole; of what is read only ``actions`` and ``states`` are needed, as a replay needs no more. So files that
+others have filtered or stripped will do.
 """
 
 import json
@@ -20,33 +23,17 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from worldvla.data.hdf5 import dataset, last_step, open_hdf5, read_array, subgroup, write_arrays, write_frames
-from worldvla.files import atomic_file
-
-REMEDY = "replace the file, or run: dvc repro -f download"
-
-HEADER_KEYS = (
-    "env_name",
-    "problem_info",
-    "macros_image_convention",
-    "bddl_file_name",
-    "bddl_file_content",
-    "env_args",
-    "num_demos",
-    "total",
+from worldvla.data.frames import write_frames
+from worldvla.data.hdf5 import (
+    last_step,
+    member,
+    open_hdf5,
+    subgroup,
+    text_attribute,
+    write_arrays,
 )
-WIDTHS: dict[str, int | str] = {  # dataset -> width of a step; "n": any
-    "actions": 7,
-    "states": "n",
-    "robot_states": 9,
-    "obs/ee_pos": 3,
-    "obs/ee_ori": 3,
-    "obs/ee_states": 6,
-    "obs/gripper_states": 2,
-    "obs/joint_states": 7,
-}
-SCALARS = ("rewards", "dones")
-IMAGES = ("obs/agentview_rgb", "obs/eye_in_hand_rgb")
+from worldvla.data.trajectories import REMEDY, UnusableDemonstrationError, trajectory
+from worldvla.files import atomic_file
 
 
 @dataclass(frozen=True)
@@ -74,18 +61,11 @@ class RawDemonstration:
     ee_states: np.ndarray  # float64 [T, 6] position 3 (m), axis-angle 3 (rad)
     gripper_states: np.ndarray  # float64 [T, 2] finger positions (m)
     joint_states: np.ndarray  # float64 [T, 7] (rad)
-    agentview_rgb: np.ndarray  # uint8 [T, px, px, 3]
-    eye_in_hand_rgb: np.ndarray  # uint8 [T, px, px, 3]
     model_file: str  # MuJoCo XML of the scene
-
-
-@dataclass(frozen=True)
-class Trajectory:
-    """What a replay needs of a raw demonstration."""
-
-    demo: str  # "demo_7"
-    actions: np.ndarray  # float64 [T, 7]
-    states: np.ndarray  # float64 [T, n] before each action
+    agentview_rgb: np.ndarray | None = (
+        None  # uint8 [T, px, px, 3]; None: not rendered, the filter renders what it keeps
+    )
+    eye_in_hand_rgb: np.ndarray | None = None  # uint8 [T, px, px, 3]
 
 
 def write_raw(path: Path, header: RawHeader, demonstrations: Iterable[RawDemonstration]) -> int:
@@ -140,7 +120,8 @@ def _write_demonstration(group: h5py.Group, demonstration: RawDemonstration) -> 
         "obs/gripper_states": demonstration.gripper_states,
         "obs/joint_states": demonstration.joint_states,
     }
-    images = {"obs/agentview_rgb": demonstration.agentview_rgb, "obs/eye_in_hand_rgb": demonstration.eye_in_hand_rgb}
+    views = {"obs/agentview_rgb": demonstration.agentview_rgb, "obs/eye_in_hand_rgb": demonstration.eye_in_hand_rgb}
+    images = {name: frames for name, frames in views.items() if frames is not None}
     for name, array in (arrays | images).items():
         assert len(array) == num_steps, f"{name} has {len(array)} steps, actions {num_steps}"
     write_arrays(group, arrays)
@@ -181,98 +162,90 @@ def demo_names(path: Path) -> list[str]:
         return sorted(subgroup(file, "data"), key=demo_number)
 
 
-def read_trajectory(path: Path, demo: str) -> Trajectory:
-    """Return one demonstration by its name, without its images."""
-    with open_hdf5(path, REMEDY) as file:
-        group = subgroup(file, f"data/{demo}")
-        return Trajectory(demo, read_array(group, "actions"), read_array(group, "states"))
-
-
 def demo_number(demo: str) -> int:
     """Return 7 for "demo_7"."""
     return int(demo.removeprefix("demo_"))
 
 
 def validate_raw(path: Path, task_name: str, language: str) -> tuple[int, int]:
-    """Check that a file holds demonstrations of one task in LIBERO's layout.
-
-    Pictures are checked by shape only; nothing downstream reads them.
+    """Check that a file holds demonstrations of one task that can be replayed.
 
     Args:
         path: the HDF5 file.
-        task_name: with underscores, as in the file's own ``bddl_file_name``.
+        task_name: with underscores, as in the file's own ``bddl_file_name``, or in the file's name if it has none.
         language: the task's instruction; a file that names it is accepted whatever its BDDL file is called.
 
     Returns:
-        The number of demonstrations, and of steps in all of them.
+        The number of demonstrations, and of steps in all that are usable.
 
     Raises:
         ValueError: one sentence with the file, the demonstration, what was found and what was expected.
     """
     with open_hdf5(path, REMEDY) as file:
-        data = file.get("data")
-        if not isinstance(data, h5py.Group):
-            keys = ", ".join(sorted(file)) or "nothing"
-            raise ValueError(f"{path}: the HDF5 file holds {keys}; expected LIBERO's group 'data'; {REMEDY}")
-        missing = [key for key in HEADER_KEYS if key not in data.attrs]
-        if missing:
-            raise ValueError(f"{path}: group 'data' lacks the attribute '{missing[0]}' of LIBERO's layout; {REMEDY}")
+        data = _data(path, file)
         _check_task(path, data, task_name, language)
-        strange = [demo for demo in map(str, data) if not re.fullmatch(r"demo_\d+", demo)]
-        if strange:
-            raise ValueError(f"{path}: group 'data' holds '{strange[0]}'; expected only demo_0, demo_1, ...; {REMEDY}")
-        demos = sorted(map(str, data), key=demo_number)
-        if not demos:
-            raise ValueError(f"{path}: no demonstration; expected at least one; {REMEDY}")
-        if len(demos) != data.attrs["num_demos"]:
-            raise ValueError(f"{path}: {len(demos)} demonstrations; num_demos says {data.attrs['num_demos']}; {REMEDY}")
-        return len(demos), sum(_check_demonstration(f"{path}: {demo}", data[demo]) for demo in demos)
+        sound, unusable = _sort_demonstrations(path, data)
+        if not sound:
+            demo, reason = next(iter(unusable.items()))
+            raise ValueError(
+                f"{path}: none of {len(unusable)} demonstrations can be replayed ({demo}: {reason}); expected at least "
+                f"one; {REMEDY}"
+            )
+        return len(sound) + len(unusable), sum(sound.values())
+
+
+def unusable_demonstrations(path: Path) -> dict[str, str]:
+    """Return the demonstrations of a valid file that the filter will drop unseen, and why."""
+    with open_hdf5(path, REMEDY) as file:
+        return _sort_demonstrations(path, _data(path, file))[1]
+
+
+def _data(path: Path, file: h5py.File) -> h5py.Group:
+    data = member(file, "data")
+    if not isinstance(data, h5py.Group):
+        keys = ", ".join(sorted(file)) or "nothing"
+        raise ValueError(f"{path}: the HDF5 file holds {keys}; expected LIBERO's group 'data'; {REMEDY}")
+    return data
 
 
 def _check_task(path: Path, data: h5py.Group, task_name: str, language: str) -> None:
-    bddl_name = Path(str(data.attrs["bddl_file_name"])).stem
+    """Check that the file names the task: by its BDDL file, by its instruction, or, without either, by its own name."""
+    bddl_file, problem = (text_attribute(data, name) for name in ("bddl_file_name", "problem_info"))
+    if bddl_file and Path(bddl_file).stem == task_name:
+        return
+    if problem:
+        instruction = _instruction(path, problem)
+        if instruction.lower() == language.lower():
+            return
+        named = Path(bddl_file).stem if bddl_file else instruction
+    elif bddl_file:
+        named = Path(bddl_file).stem
+    elif path.name == task_file(path.parent, task_name).name:
+        return
+    else:
+        named = path.name
+    raise ValueError(f"{path}: demonstrations of '{named}'; expected '{task_name}'; {REMEDY}")
+
+
+def _instruction(path: Path, problem: str) -> str:
     try:
-        instruction = json.loads(str(data.attrs["problem_info"]))["language_instruction"]
+        # Published files spell the instruction as a string, with or without quotes, or as a list of strings.
+        return "".join(json.loads(problem)["language_instruction"]).strip('"')
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{path}: attribute 'problem_info' is no JSON with 'language_instruction'; {REMEDY}") from None
-    # Published files spell the instruction as a string, with or without quotes, or as a list of strings.
-    instruction = "".join(instruction).strip('"')
-    if bddl_name != task_name and instruction.lower() != language.lower():
-        raise ValueError(f"{path}: demonstrations of '{bddl_name}'; expected '{task_name}'; {REMEDY}")
 
 
-def _check_demonstration(where: str, group: h5py.Group) -> int:
-    """Check one demonstration and return its number of steps."""
-    for name in (*WIDTHS, *SCALARS, *IMAGES):
-        if not isinstance(group, h5py.Group) or not isinstance(group.get(name), h5py.Dataset):
-            raise ValueError(f"{where} lacks the dataset '{name}' of LIBERO's layout; {REMEDY}")
-    shape = dataset(group, "actions").shape
-    num_steps = shape[0] if shape else 0
-    if num_steps == 0:
-        raise ValueError(f"{where} has no step; expected at least one; {REMEDY}")
-    expected_shapes: dict[str, tuple[int | str, ...]] = {name: (num_steps, width) for name, width in WIDTHS.items()}
-    expected_shapes |= dict.fromkeys(SCALARS, (num_steps,)) | dict.fromkeys(IMAGES, (num_steps, "px", "px", 3))
-    for name, expected in expected_shapes.items():
-        shape = dataset(group, name).shape
-        if not _fits(shape, expected):
-            wanted = str(expected).replace("'", "")
-            raise ValueError(f"{where} has '{name}' of shape {shape}; expected {wanted}; {REMEDY}")
-    if group.attrs.get("num_samples", num_steps) != num_steps:
-        raise ValueError(f"{where} has {num_steps} steps; num_samples says {group.attrs['num_samples']}; {REMEDY}")
-    for name in ("actions", "states"):
+def _sort_demonstrations(path: Path, data: h5py.Group) -> tuple[dict[str, int], dict[str, str]]:
+    """Return the usable demonstrations with their numbers of steps, and the others with their reasons."""
+    strange = [demo for demo in map(str, data) if not re.fullmatch(r"demo_\d+", demo)]
+    if strange:
+        raise ValueError(f"{path}: group 'data' holds '{strange[0]}'; expected only demo_0, demo_1, ...; {REMEDY}")
+    sound, unusable = {}, {}
+    for demo in sorted(map(str, data), key=demo_number):
         try:
-            array = read_array(group, name).astype(np.float64)
-        except (OSError, TypeError, ValueError):
-            raise ValueError(f"{where}: '{name}' cannot be read as numbers; {REMEDY}") from None
-        if not np.isfinite(array).all():
-            step, column = np.argwhere(~np.isfinite(array))[0]
-            got = f"{name}[{column}] is {array[step, column]}"
-            raise ValueError(f"{where} step {step}: {got}; expected a finite number; {REMEDY}")
-    return num_steps
-
-
-def _fits(shape: tuple[int, ...], expected: tuple[int | str, ...]) -> bool:
-    """Return whether a shape is as expected; a letter stands for any size."""
-    return len(shape) == len(expected) and all(
-        isinstance(wanted, str) or size == wanted for size, wanted in zip(shape, expected, strict=True)
-    )
+            sound[demo] = len(trajectory(path, data, demo).actions)
+        except UnusableDemonstrationError as error:
+            unusable[demo] = str(error)
+    if not sound and not unusable:
+        raise ValueError(f"{path}: no demonstration; expected at least one; {REMEDY}")
+    return sound, unusable

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from worldvla.params.benchmarks import Benchmark, Looks
+from worldvla.params.benchmarks import Benchmark
 from worldvla.params.ranges import at_least, check
 
 Demonstrations = Literal["scripted", "local", "hub"]
@@ -17,19 +17,15 @@ class DownloadParams:
     suite: str
     # Indices of the suite's tasks, in LIBERO's order.
     tasks: tuple[int, ...]
-    # Of LIBERO's scenes.
-    looks: Looks
     # scripted: our expert records them; local: a folder of the user's; hub: the published ones.
     demonstrations: Demonstrations
     # Folder of the user's HDF5 files, one per task; only for local.
     folder: str | None
     # Demonstrations per task; LIBERO publishes 50.
     demonstrations_per_task: int
-    # Side of the recorded images in pixels; LIBERO publishes 128.
-    pixels: int
     # Of the expert's noise and hesitations and of the scenes it starts from.
     seed: int
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        check(self, demonstrations_per_task=at_least(1), pixels=at_least(16), seed=at_least(0), tasks=at_least(0))
+        check(self, demonstrations_per_task=at_least(1), seed=at_least(0), tasks=at_least(0))

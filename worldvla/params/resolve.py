@@ -118,7 +118,9 @@ class _Resolver:
         return {
             "download": self._section(
                 "download",
-                **self._scenes(suite),
+                benchmark=experiment.benchmark,
+                suite=suite,
+                tasks=self._tasks(suite),
                 demonstrations=experiment.demonstrations,
                 folder=experiment.demonstrations_folder,
                 seed=experiment.seed,
@@ -137,9 +139,13 @@ class _Resolver:
         return {
             "benchmark": self.experiment.benchmark,
             "suite": suite,
-            "tasks": chosen_indices(self.experiment.tasks, suite, self.names[suite]),
+            "tasks": self._tasks(suite),
             "looks": self.experiment.looks,
         }
+
+    def _tasks(self, suite: str) -> tuple[int, ...]:
+        """Return the indices of a suite's tasks that are chosen."""
+        return chosen_indices(self.experiment.tasks, suite, self.names[suite])
 
     def _frames(self, suite: str, images: Images) -> dict[str, Any]:
         """Return the sections of the stages that run once per suite and size of images."""
@@ -218,10 +224,7 @@ class _Resolver:
             demonstrations=experiment.demonstrations,
             suites=experiment.suites,
             looks=experiment.looks,
-            tasks={
-                suite: (len(chosen_indices(experiment.tasks, suite, names)), len(names))
-                for suite, names in self.names.items()
-            },
+            tasks={suite: (len(self._tasks(suite)), len(names)) for suite, names in self.names.items()},
             split=experiment.split,
             ablation_tasks=experiment.ablation_tasks,
             variants=variants,

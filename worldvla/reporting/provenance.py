@@ -25,10 +25,17 @@ def of_rollouts(runs: Sequence[Run], timing: Path) -> str:
         items.append(
             f"- `dvc repro {run.stage}`\n"
             f"  - sha256: {digests}\n"
+            f"  - {run.made_of['simulator']}\n"
             f"  - commit {rollout['commit']}, {rollout['date']}\n"
             f"  - {_training(timing, name)}, rollouts {duration(rollout)}, on {rollout['hardware']}"
         )
     return "\n".join(items) or NOTHING
+
+
+def simulator(runs: Sequence[Run]) -> str:
+    """Return the sentence that names the simulator's packages with their versions; nothing without any run."""
+    found = sorted({run.made_of["simulator"] for run in runs})
+    return f"Simulated by {'; '.join(found)}." if found else ""
 
 
 def of_clips(metrics: Sequence[VideoMetrics], timing: Path) -> str:

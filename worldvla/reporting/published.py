@@ -23,5 +23,11 @@ def published(table: str) -> dict[Any, dict[Any, Any]]:
 
 def comparability(params: ReportParams) -> str:
     """Return why our numbers cannot be compared with the paper's; where they can, what is left to judge."""
-    reasons = ["other benchmark"] * (params.benchmark != "libero") + ["other model"] * (params.scale != "paper")
+    if params.benchmark == "libero":
+        reasons = ["some of the tasks"] * any(chosen < every for chosen, every in params.tasks.values())
+        reasons += ["other demonstrations"] * (params.demonstrations == "scripted")
+        reasons += ["other looks"] * (params.looks != "published")
+    else:
+        reasons = ["other benchmark"]
+    reasons += ["other model"] * (params.scale != "paper")
     return f"not comparable: {', '.join(reasons)}" if reasons else "comparable: see the interval"

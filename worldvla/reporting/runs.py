@@ -82,7 +82,7 @@ class Run(Episodes):
 
     name: str
     folder: Path
-    made_of: dict[str, str]  # sha256 by kind of input
+    made_of: dict[str, str]  # sha256 by kind of input; and the versions of the simulator's packages
     stage: str  # of dvc.yaml, with the name of its item
 
     def films(self) -> dict[Start, Path]:
@@ -138,7 +138,7 @@ def read_run(
         return Absent(stage, planned=True)
     rows = pq.read_table(folder / "episodes.parquet").to_pylist()
     rows.sort(key=lambda row: (row["task_index"], row["init_state"]))
-    # Rollouts are of all tasks of their suite, so that the rule finds the same ones as the split does.
+    # Rollouts are of all chosen tasks of their suite, so that the rule finds the same ones as the split does.
     unseen = held_out_tasks((row["task"] for row in rows), params.split)
     left_out = [] if every_task or params.ablation_tasks == "all" else unseen
     return Run(

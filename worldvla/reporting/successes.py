@@ -90,15 +90,22 @@ def tasks(params: ReportParams, runs: Iterable[Episodes | Absent]) -> str:
     with_data = [run for run in runs if isinstance(run, Episodes)]
     num = len({(row["suite"], row["task"]) for run in with_data for row in run.rows})
     left_out = sorted({task for run in with_data for task in run.left_out})
+    cut = _cut(params, {row["suite"] for run in with_data for row in run.rows})
     if not left_out:
-        return f"Scored on {num} task{'s' * (num > 1)}." if num else ""
+        return f"Scored on {num} task{'s' * (num > 1)}.{cut}" if num else ""
     several = len({suite for suite, _ in left_out}) > 1
     names = ", ".join(f"“{task.replace('_', ' ')}”{f' ({suite})' * several}" for suite, task in left_out)
     be, them = ("is", "it") if len(left_out) == 1 else ("are", "them")
     return (
         f"Scored on {num} of {num + len(left_out)} tasks: {names} {be} left out, for the split `{params.split}` holds "
-        f"{them} out of training."
+        f"{them} out of training.{cut}"
     )
+
+
+def _cut(params: ReportParams, suites: set[str]) -> str:
+    """Return the sentence that suites were cut to some of their tasks; nothing if they were not."""
+    chosen, every = (sum(params.tasks[suite][place] for suite in suites & set(params.tasks)) for place in (0, 1))
+    return f" Of {every} tasks {chosen} were chosen, by `tasks` in params.yaml." if chosen < every else ""
 
 
 def tasks_but_table2(params: ReportParams, rows: Sequence[Row], runs: Runs) -> str:

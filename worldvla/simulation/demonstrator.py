@@ -8,7 +8,8 @@
 
 import numpy as np
 
-from worldvla.simulation.expert import OPEN, Expert, command
+from worldvla.simulation.expert import OPEN, command
+from worldvla.simulation.experts import Expert
 from worldvla.simulation.libero import DUMMY_ACTION, Environment
 
 BURST_PROBABILITY = 0.015  # per step
@@ -24,10 +25,9 @@ NUM_FAILURE_STEPS = 4
 class Demonstrator:
     """The expert with a person's flaws; its actions are a function of the generator and the simulator's state."""
 
-    def __init__(self, environment: Environment, generator: np.random.Generator) -> None:
-        """Take an environment that was just restored."""
-        self._environment, self._generator = environment, generator
-        self._expert = Expert(environment)
+    def __init__(self, environment: Environment, expert: Expert, generator: np.random.Generator) -> None:
+        """Take an environment that was just restored, and an expert for its task."""
+        self._environment, self._expert, self._generator = environment, expert, generator
         self._last = DUMMY_ACTION
         self._pose = self._current_pose()
         self._hesitations = int(generator.integers(MAX_HESITATIONS + 1))

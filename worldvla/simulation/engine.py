@@ -6,13 +6,13 @@ import os
 import sys
 import types
 import warnings
-from pathlib import Path
 
 import yaml
 
 from worldvla.files import write_text
 from worldvla.simulation import rendering
 from worldvla.simulation.cache import CACHE
+from worldvla.simulation.libero_assets import forbid_downloads
 from worldvla.simulation.tasks import libero_root
 
 PACKAGES = ("mujoco", "robosuite", "hf-libero")
@@ -27,7 +27,9 @@ def import_libero() -> None:
     if not (folder / "config.yaml").exists():
         write_text(folder / "config.yaml", yaml.safe_dump(config))
     os.environ["LIBERO_CONFIG_PATH"] = str(folder)
-    import libero.libero  # noqa: F401
+    import libero.libero
+
+    forbid_downloads(libero.libero)
 
 
 def import_simulator() -> None:
@@ -74,15 +76,3 @@ def check_mujoco(version: str | None = None) -> None:
             "to compare with published results run: ./run setup",
             stacklevel=2,
         )
-
-
-def libero_assets() -> Path:
-    """Return the folder of LIBERO's meshes and textures.
-
-    Raises:
-        ValueError: there is none.
-    """
-    named = os.environ.get("LIBERO_ASSETS")
-    if not named or not Path(named).is_dir():
-        raise ValueError(f"LIBERO_ASSETS is {named}, no such folder; name the folder of LIBERO's assets, or unset it")
-    return Path(named)

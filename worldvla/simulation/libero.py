@@ -4,16 +4,20 @@ Nothing here imports robosuite, MuJoCo or LIBERO until an environment is built o
 """
 
 import atexit
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from worldvla.files import atomic_file
 from worldvla.params.benchmarks import Looks, suite_entry
 from worldvla.simulation import engine
+from worldvla.simulation.libero_assets import find_assets
 from worldvla.simulation.mini import assets as mini_assets
 from worldvla.simulation.tasks import Task, libero_root
+from worldvla.workers import spawn_context
 
 DUMMY_ACTION = np.array([0, 0, 0, 0, 0, 0, -1.0])  # stay, gripper open
 NUM_SETTLE_STEPS = 10  # source: WorldVLA eval_solver_libero_256.py
@@ -26,14 +30,27 @@ def init_states(task: Task) -> np.ndarray:
         ValueError: LIBERO's states, and a MuJoCo in which they are not at rest.
     """
     if task.benchmark == "mini":
-        from worldvla.simulation.mini.starts import read_init_states
-
-        return read_init_states(lambda: Environment(task, pixels=16, seed=0), task.suite, task.index, task.name)
+        path = mini_assets.folder() / "init_states" / task.suite / f"{task.name}.npy"
+        if not path.exists():
+            # In a process of its own, with the arithmetic that is the same everywhere.
+            with ProcessPoolExecutor(1, spawn_context()) as pool:
+                pool.submit(_make_init_states, task, path).result()
+        return np.load(path)
     engine.check_mujoco()
     import torch
 
     folder = libero_root() / "init_files" / suite_entry(task.benchmark, task.suite).libero_name
     return np.asarray(torch.load(folder / f"{task.name}.pruned_init", weights_only=False), dtype=np.float64)
+
+
+def _make_init_states(task: Task, path: Path) -> None:
+    """Write the fixed initial states of a mini task to a file."""
+    from worldvla.simulation.mini.starts import draw_init_states
+
+    with Environment(task, pixels=16, seed=0) as environment:
+        states = draw_init_states(environment)
+    with atomic_file(path) as scratch:
+        np.save(scratch, states)
 
 
 class Environment:
@@ -71,7 +88,7 @@ class Environment:
         """
         self.task, self._pixels, self._seed, self._cameras = task, pixels, seed, cameras
         self._mini = task.benchmark == "mini"
-        self._assets = mini_assets.folder() if self._mini else engine.libero_assets()
+        self._assets = mini_assets.folder() if self._mini else find_assets()
         self._num_steps = 0
         engine.import_simulator()
         if not self._mini:

@@ -1,7 +1,8 @@
 """Demonstrations of the scripted expert in LIBERO's HDF5 layout, recorded on all cores.
 
 A demonstration is a function of the seed, the task and its number alone, whatever else is recorded beside it.
-``states[0]`` is a scene at rest. Restoring it and running the recorded actions gives the recorded states exactly.
+``states[0]`` is a scene at rest. Restoring it and running the recorded actions gives the recorded states exactly. There
+are no pictures: they are most of a simulator's time, and the filter renders what it keeps.
 """
 
 import signal
@@ -18,19 +19,17 @@ from worldvla.console import Progress
 from worldvla.data.raw import RawDemonstration, RawHeader, demo_names, task_file, write_raw
 from worldvla.files import atomic_file
 from worldvla.params.benchmarks import max_steps
+from worldvla.simulation import experts
 from worldvla.simulation.demonstrator import Demonstrator
 from worldvla.simulation.libero import Environment
-from worldvla.simulation.mini.starts import draw_start
-from worldvla.simulation.tasks import Task, tasks
+from worldvla.simulation.tasks import Task, chosen_tasks
 from worldvla.workers import num_cores, spawn_context
 
-CAMERAS = ("agentview", "robot0_eye_in_hand")
 DEMOS_PER_UNIT = 10  # recorded by one worker in one go; an interruption loses no more
 
 # Streams of random numbers; the fixed initial states have their own.
 START_STREAM, BEHAVIOUR_STREAM = 1, 2
 
-START_SPREAD = 2.0  # of the arm, so that the states around the expert's paths are covered by clean labels
 NUM_TAIL_STEPS = 2  # after success, so that it is the last step's in a replay that differs a little
 
 
@@ -40,7 +39,7 @@ class Recording:
 
     benchmark: str
     suite: str
-    pixels: int
+    tasks: tuple[int, ...]  # indices in LIBERO's order
     seed: int
     demonstrations_per_task: int
 
@@ -59,8 +58,9 @@ class Unit:
 def record_demonstration(environment: Environment, seed: int, demo: int) -> RawDemonstration:
     """Record demonstration number ``demo`` of the environment's task."""
     task = environment.task
-    environment.restore(draw_start(environment, task.suite, [START_STREAM, seed, task.index, demo], START_SPREAD))
-    demonstrator = Demonstrator(environment, np.random.default_rng([BEHAVIOUR_STREAM, seed, task.index, demo]))
+    environment.restore(experts.draw_start(environment, [START_STREAM, seed, task.index, demo]))
+    generator = np.random.default_rng([BEHAVIOUR_STREAM, seed, task.index, demo])
+    demonstrator = Demonstrator(environment, experts.expert(environment), generator)
     rows = defaultdict(list)
     solved = 0  # steps in a row
     for _ in range(max_steps(task.benchmark, task.suite)):
@@ -69,9 +69,6 @@ def record_demonstration(environment: Environment, seed: int, demo: int) -> RawD
         success = environment.step(rows["actions"][-1])
         for name, values in environment.proprioception().items():
             rows[name].append(values)
-        for camera in CAMERAS:
-            # Turned back into robosuite's orientation, in which LIBERO publishes them.
-            rows[camera].append(environment.frame(camera)[::-1, ::-1])
         solved = solved + 1 if success else 0
         if solved > NUM_TAIL_STEPS or demonstrator.has_given_up:
             break
@@ -83,8 +80,6 @@ def record_demonstration(environment: Environment, seed: int, demo: int) -> RawD
         ee_states=arrays["ee_states"],
         gripper_states=arrays["gripper_states"],
         joint_states=arrays["joint_states"],
-        agentview_rgb=arrays[CAMERAS[0]],
-        eye_in_hand_rgb=arrays[CAMERAS[1]],
         model_file=environment.model_xml(),
     )
 
@@ -96,16 +91,8 @@ def record(recording: Recording, work: Path, out: Path) -> None:
         recording: what to record.
         work: where finished units stay when the recording is interrupted; the next run goes on from them.
         out: folder of the HDF5 files.
-
-    Raises:
-        ValueError: there is no expert for the benchmark.
     """
-    if recording.benchmark != "mini":
-        raise ValueError(
-            f"there is no scripted expert for the benchmark '{recording.benchmark}'; "
-            "set benchmark: mini, or demonstrations: local"
-        )
-    suite = tasks(recording.benchmark, recording.suite)
+    suite = chosen_tasks(recording.benchmark, recording.suite, recording.tasks)
     units = [
         Unit(recording, task.index, start, min(start + DEMOS_PER_UNIT, recording.demonstrations_per_task), result)
         for task in suite
@@ -142,24 +129,24 @@ def _end_quietly() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-_kept: dict[tuple[Task, int], Environment] = {}
+_kept: dict[Task, Environment] = {}
 
 
-def _environment(task: Task, pixels: int) -> Environment:
+def _environment(task: Task) -> Environment:
     """Return the task's environment, kept from unit to unit: building it takes longer than a demonstration."""
-    if (task, pixels) not in _kept:
+    if task not in _kept:
         for environment in _kept.values():
             environment.close()
         _kept.clear()
-        _kept[task, pixels] = Environment(task, pixels=pixels, seed=0, cameras=CAMERAS)
-    return _kept[task, pixels]
+        _kept[task] = Environment(task, pixels=16, seed=0)
+    return _kept[task]
 
 
 def record_unit(unit: Unit) -> int:
     """Record a unit to its file and return its number of demonstrations (runs in a worker)."""
     recording = unit.recording
-    task = tasks(recording.benchmark, recording.suite)[unit.task_index]
-    environment = _environment(task, recording.pixels)
+    (task,) = chosen_tasks(recording.benchmark, recording.suite, (unit.task_index,))
+    environment = _environment(task)
     header = RawHeader(
         env_name=type(environment.robosuite).__name__,
         problem_name=type(environment.robosuite).__name__.lower(),
@@ -169,9 +156,6 @@ def record_unit(unit: Unit) -> int:
         env_kwargs={
             "robots": ["Panda"],
             "controller": "OSC_POSE",
-            "camera_names": list(CAMERAS),
-            "camera_heights": recording.pixels,
-            "camera_widths": recording.pixels,
             "control_freq": environment.robosuite.control_freq,
         },
     )

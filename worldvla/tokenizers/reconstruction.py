@@ -11,19 +11,25 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from worldvla.data.frame_sources import Frames
 from worldvla.files import atomic_file
 from worldvla.tokenizers.image import ImageTokenizer
 
 THRESHOLD = 20  # grey levels of 255
 MEDIAN_FRAMES = 256  # evenly spaced; more change the median little
+BATCH = 32  # frames that are measured at once
 SCALE = 2  # of the picture
 MARGIN = 24  # pixels above each row of the picture, for its label
 
 
-def median_frame(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the median over time of frames [N, side, side, 3]: uint8 [side, side, 3]."""
-    chosen = np.linspace(0, len(frames) - 1, min(len(frames), MEDIAN_FRAMES)).astype(int)
-    return np.median(frames[chosen], axis=0).astype(np.uint8)
+def evenly_spaced(frames: Frames, count: int) -> NDArray[np.uint8]:
+    """Return at most ``count`` frames, evenly spaced over all: uint8 [n, side, side, 3]."""
+    return frames[np.linspace(0, len(frames) - 1, min(count, len(frames))).astype(int)]
+
+
+def median_frame(frames: Frames) -> NDArray[np.uint8]:
+    """Return the median over time of frames: uint8 [side, side, 3]."""
+    return np.median(evenly_spaced(frames, MEDIAN_FRAMES), axis=0).astype(np.uint8)
 
 
 def foreground(images: Tensor, median: Tensor) -> Tensor:
@@ -39,19 +45,28 @@ def measure(tokenizer: ImageTokenizer, frames: NDArray[np.uint8], median: NDArra
         num_codes_used, and codes_perplexity: the number of equally frequent codes of the same entropy.
         stable_codes: share of codes that stay the same under noise of one grey level (standard deviation).
     """
-    codes = tokenizer.encode(frames)
-    errors = (tokenizer.decode(codes).astype(np.float64) - frames) ** 2
-    moved = np.abs(frames.astype(int) - median).max(axis=-1) > THRESHOLD
-    noise = np.random.default_rng(0).normal(0.0, 1.0, frames.shape)
-    noisy = np.clip(np.rint(frames + noise), 0, 255).astype(np.uint8)
-    shares = np.bincount(codes.ravel(), minlength=tokenizer.num_codes) / codes.size
+    random = np.random.default_rng(0)
+    counts = np.zeros(tokenizer.num_codes, np.int64)
+    error, foreground_error, num_moved, num_stable = 0, 0, 0, 0  # whole numbers: exact in any order
+    for start in range(0, len(frames), BATCH):
+        batch = frames[start : start + BATCH]
+        codes = tokenizer.encode(batch)
+        errors = (tokenizer.decode(codes).astype(np.int64) - batch) ** 2
+        moved = np.abs(batch.astype(int) - median).max(axis=-1) > THRESHOLD
+        noisy = np.clip(np.rint(batch + random.normal(0.0, 1.0, batch.shape)), 0, 255).astype(np.uint8)
+        counts += np.bincount(codes.ravel(), minlength=tokenizer.num_codes)
+        error += int(errors.sum())
+        foreground_error += int(errors[moved].sum())
+        num_moved += int(moved.sum())
+        num_stable += int((tokenizer.encode(noisy) == codes).sum())
+    shares = counts / counts.sum()
     entropy = -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum()
     return {
-        "psnr": _psnr(errors.mean()),
-        "foreground_psnr": _psnr(errors[moved].mean()) if moved.any() else float("inf"),
+        "psnr": _psnr(error / frames.size),
+        "foreground_psnr": _psnr(foreground_error / (3 * num_moved)) if num_moved else float("inf"),
         "num_codes_used": int((shares > 0).sum()),
         "codes_perplexity": float(np.exp(entropy)),
-        "stable_codes": float((tokenizer.encode(noisy) == codes).mean()),
+        "stable_codes": float(num_stable / counts.sum()),
     }
 
 

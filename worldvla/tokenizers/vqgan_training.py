@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from worldvla.console import Progress
+from worldvla.data.frame_sources import Frames
 from worldvla.data.work import checkpoint_file
 from worldvla.params.tokenizer import TokenizerParams
 from worldvla.tokenizers.codebook import MovingCodebook
@@ -41,8 +41,8 @@ def config(params: TokenizerParams) -> VQGANConfig:
     )
 
 
-def train(params: TokenizerParams, frames: NDArray[np.uint8], work: Path) -> VQGAN:
-    """Train a VQ-GAN on frames uint8 [N, side, side, 3].
+def train(params: TokenizerParams, frames: Frames, work: Path) -> VQGAN:
+    """Train a VQ-GAN on frames, of which every step draws a batch.
 
     The loss of a step is L1, in which a foreground pixel counts ``1 + foreground_weight`` times, plus the commitment
     of the encoder to the codebook, plus the perceptual distance if its weights are given, plus (from
@@ -79,7 +79,7 @@ def forget(work: Path) -> None:
 class _Training:
     """Everything that changes from step to step, and one step of it."""
 
-    def __init__(self, params: TokenizerParams, frames: NDArray[np.uint8]) -> None:
+    def __init__(self, params: TokenizerParams, frames: Frames) -> None:
         self._params, self._frames = params, frames
         self._device = device = "cuda" if torch.cuda.is_available() else "cpu"
         self._median = to_images(median_frame(frames)[None], device)

@@ -94,6 +94,8 @@ class Carrying:
             return up
         if self._grasp is None:
             found = grasps.candidates(scene, self._item, self._target())
+            if not found:  # it lies where the fingers find no place: nothing to do but to stay clear
+                return motion.command((0, 0, 1), OPEN)
             self._grasp = found[self._misses % min(3, len(found))]
         elif self._is_stuck(hand):
             self._misses += 1

@@ -46,7 +46,10 @@ def candidates(scene: Scene, name: str, target: np.ndarray) -> list[Grasp]:
     for yaw in _yaws(item):
         closing = np.array([-np.sin(yaw), np.cos(yaw)])  # the fingers close along y at home
         across = np.array([np.cos(yaw), np.sin(yaw)])
-        for centre, shift, height, extra in [*_middles(item, closing, across), *_rims(scene, body, item, closing, across)]:
+        for centre, shift, height, extra in [
+            *_middles(item, closing, across),
+            *_rims(scene, body, item, closing, across),
+        ]:
             point = np.append(closing * centre + across * shift, height)
             around = np.concatenate([loose, item]) if top - height < BELOW_TOP_M else loose
             cost = blocked(point, closing, across, around, fixed) + extra + YAW_COST * abs(yaw)

@@ -168,7 +168,12 @@ class Scene:
             return mujoco.mj_rayMesh(self.model, self.data, geom, start, along)
         data = self.data
         return mujoco.mju_rayGeom(
-            data.geom_xpos[geom], data.geom_xmat[geom], self.model.geom_size[geom], start, along, self.model.geom_type[geom]
+            data.geom_xpos[geom],
+            data.geom_xmat[geom],
+            self.model.geom_size[geom],
+            start,
+            along,
+            self.model.geom_type[geom],
         )
 
     def _site(self, region: str) -> int:

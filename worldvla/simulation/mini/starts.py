@@ -1,23 +1,15 @@
 """Where an episode of an embedded suite starts: drawn at random, or one of the fixed initial states."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from worldvla.files import atomic_file
 from worldvla.simulation.arm import move_arm
-from worldvla.simulation.mini import assets
 from worldvla.simulation.mini.suites import INIT_STATE_SEED, NUM_INIT_STATES, SUITES
 
 TABLE_TOP = np.array([0, 0, 0.90])  # in the world frame (m)
 NUM_REST_STEPS = 5  # things are placed 1 mm above the table
 STAY = np.array([0, 0, 0, 0, 0, 0, -1.0])
-
-
-def init_states_file(suite: str, task_name: str) -> Path:
-    """Return the file of a task's fixed initial states; ``read_init_states`` makes it."""
-    return assets.folder() / "init_states" / suite / f"{task_name}.npy"
 
 
 def draw_start(environment: Any, suite: str, seed: list[int], spread: float = 1.0) -> np.ndarray:
@@ -43,19 +35,8 @@ def draw_start(environment: Any, suite: str, seed: list[int], spread: float = 1.
     return state
 
 
-def read_init_states(environment_of_task: Any, suite: str, index: int, task_name: str) -> np.ndarray:
-    """Return a task's fixed initial states, float64 [50, n], made on first use.
-
-    Args:
-        environment_of_task: builds the task's ``Environment``; called only when the file is not there yet.
-        suite: the mini suite.
-        index: the task's index.
-        task_name: the task's name.
-    """
-    path = init_states_file(suite, task_name)
-    if not path.exists():
-        with environment_of_task() as environment:
-            states = [draw_start(environment, suite, [INIT_STATE_SEED, index, i]) for i in range(NUM_INIT_STATES)]
-        with atomic_file(path) as scratch:
-            np.save(scratch, np.stack(states))
-    return np.load(path)
+def draw_init_states(environment: Any) -> np.ndarray:
+    """Return the fixed initial states of an environment's task, float64 [50, n]."""
+    task = environment.task
+    seeds = ([INIT_STATE_SEED, task.index, number] for number in range(NUM_INIT_STATES))
+    return np.stack([draw_start(environment, task.suite, seed) for seed in seeds])
