@@ -49,7 +49,8 @@ def main() -> None:
     arguments = parser.parse_args()
     out: Path = arguments.out
     outcomes: dict[str, list[Outcome]] = {}
-    with Progress(desc="tasks", unit="task", total=sum(len(tasks("libero", suite)) for suite in SUITES["libero"])) as bar:
+    num_tasks = sum(len(tasks("libero", suite)) for suite in SUITES["libero"])
+    with Progress(desc="tasks", unit="task", total=num_tasks) as bar:
         for suite in SUITES["libero"]:
             outcomes[suite] = []
             for task in tasks("libero", suite):
