@@ -59,11 +59,11 @@ def test_open_fingers_need_room_and_the_hand_pushes_light_things_aside():
 
 
 def test_the_page_names_what_is_not_solved():
-    task = tasks("libero", "goal")[5]
-    text = page({"goal": [Outcome(task, [], [0, 1]), Outcome(tasks("libero", "goal")[8], [50, 60], [])]}, 2)
-    assert "| 5 | push the plate to the front of the stove | 0/2 |  |  | 0, 1 |" in text
-    assert "| 8 | put the bowl on the plate | 2/2 | 55 | 60 |  |" in text
-    assert "- goal, push the plate to the front of the stove: the cabinet" in text
+    book, mug = (tasks("libero", "long")[index] for index in (5, 9))
+    text = page({"long": [Outcome(book, [50, 60], []), Outcome(mug, [], [0, 1])]}, 2)
+    assert f"| 5 | {book.language} | 2/2 | 55 | 60 |  |" in text
+    assert f"| 9 | {mug.language} | 0/2 |  |  | 0, 1 |" in text
+    assert f"- long, {mug.language}: the mug has to go in sideways" in text
 
 
 @needs_libero
@@ -74,6 +74,7 @@ def test_the_page_names_what_is_not_solved():
         pytest.param("spatial", 4, id="carry by the rim"),
         pytest.param("goal", 0, id="open a drawer"),
         pytest.param("goal", 7, id="turn a knob"),
+        pytest.param("goal", 5, id="push a flat thing"),
         pytest.param("long", 3, id="fill a drawer and close it"),
         pytest.param("long", 5, id="turn what is carried"),
     ],

@@ -126,8 +126,6 @@ def page(outcomes: dict[str, list[Outcome]], num_states: int) -> str:
 
 
 REASONS = {
-    "push_the_plate_to_the_front_of_the_stove": "the cabinet leaves no room for the hand behind the plate, and from "
-    "inside the plate the closed fingers slide up its flat rim",
     "put_the_yellow_and_white_mug_in_the_microwave_and_close_it": "the mug has to go in sideways, held by its handle with "
     "the hand level; the expert carries things from above only",
 }

@@ -13,6 +13,7 @@ BANDS_M = (0.030, 0.015)  # below the top: what the fingers see of it
 # From a rim's outer edge to the hand: the middle of the wall, or more where the outer finger has no room; it then draws
 # the thing to the hand.
 WALLS_M = (0.003, 0.014, 0.022)
+RIM_M = 0.012  # below the top: a rim reaches so high
 RIM_SHIFTS_M = (0.0, 0.02, -0.02)  # across the closing axis
 INSIDE_M, HOLLOW_M = 0.018, 0.020  # a rim has at least that depth that far inside: room for a finger
 
@@ -91,7 +92,7 @@ def _middles(item: np.ndarray, closing: np.ndarray, across: np.ndarray) -> list[
 def _rims(scene: Scene, body: int, item: np.ndarray, closing: np.ndarray, across: np.ndarray) -> list[Choice]:
     """Return the grasps of a hollow thing with its wall between the fingers."""
     top, foot = item[:, 2].max(), item[:, 2].min()
-    band = item[item[:, 2] > top - BANDS_M[0]]
+    band = item[item[:, 2] > top - RIM_M]
     along, side = band[:, :2] @ closing, band[:, :2] @ across
     centre, middle = (along.max() + along.min()) / 2, (side.max() + side.min()) / 2
     height = max(top - BELOW_TOP_M, foot + ABOVE_FOOT_M)

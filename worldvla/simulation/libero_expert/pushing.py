@@ -1,4 +1,4 @@
-"""Moves a flat thing over the table, with the closed fingers inside its rim: so it follows and does not turn away."""
+"""Moves a flat thing over the table: the closed fingers press on its middle and take it along, their friction and its rim."""
 
 import numpy as np
 
@@ -7,12 +7,12 @@ from worldvla.simulation.libero_expert.motion import CLOSE
 from worldvla.simulation.libero_expert.scene import Goal, Scene
 
 MAX_HEIGHT_M, MIN_WIDTH_M = 0.025, 0.080  # flat, and too wide for the fingers
-INSIDE_M = 0.045  # from the outer edge to the hand
-ABOVE_BASE_M = 0.012  # of the finger tips' centre
+AHEAD_OF_MIDDLE_M, MAX_SLIP_M = 0.005, 0.040  # where the fingers press, and how far they may slip ahead
+ABOVE_BASE_M = 0.010  # of the finger tips' centre
 ALIGNED_M = 0.015
 FUNNEL, HOVER_M = 5.0, 0.070  # height per distance sideways, and at most
-AHEAD_M = 0.030  # how far ahead the hand aims
-PRESS_M = 0.030  # how far below the thing the hand aims, for the fingers would slide up its rim
+AHEAD_M = 0.040  # how far ahead the hand aims
+PRESS_M = 0.012  # how far below its base the hand aims: a stronger press only holds it down
 LEAVE_M = 0.060
 
 
@@ -49,14 +49,14 @@ class Pushing:
         middle = (points.max(0) + points.min(0)) / 2
         way = (scene.position(self._place) - scene.position(self._item)) * [1, 1, 0]
         ahead = way / max(float(np.linalg.norm(way)), 1e-9)
-        point = middle + ahead * (float(((points - middle) @ ahead).max()) - INSIDE_M)
+        point = middle + ahead * AHEAD_OF_MIDDLE_M
         point[2] = scene.height_at(self._body, middle) + ABOVE_BASE_M
         away = hand - point
         along = away @ ahead
         beside = away - ahead * along
-        inside = -0.02 < along < INSIDE_M and np.abs(beside[:2]).max() < 2 * ALIGNED_M
+        inside = -2 * ALIGNED_M < along < MAX_SLIP_M and np.abs(beside[:2]).max() < 2 * ALIGNED_M
         if inside and abs(away[2]) < ALIGNED_M:
-            return motion.toward(ahead * AHEAD_M - beside - [0, 0, PRESS_M], CLOSE)
+            return motion.toward(ahead * AHEAD_M - [0, 0, PRESS_M], CLOSE)
         aside = float(np.linalg.norm(away[:2]))
         point[2] += min(HOVER_M, max(0.0, aside - ALIGNED_M) * FUNNEL)
         if aside > 0.06 and point[2] - hand[2] > 0.03:
