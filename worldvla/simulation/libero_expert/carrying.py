@@ -152,7 +152,7 @@ class Carrying:
         return bool(beside < 0.03 and hand[2] < high[2] + LEAVE_M)
 
     def _way(self) -> np.ndarray:
-        """The horizontal way of the thing to its place, float64 [2]; several things on one region stand side by side."""
+        """The horizontal way of the thing to its place, float64 [2]; several on one region stand side by side."""
         scene = self._scene
         place = scene.position(self._place)[:2]
         joint = None if scene.is_thing(self._place) else scene.joint(self._place)
@@ -178,7 +178,7 @@ class Carrying:
         return float(scene.position(place)[2] + scene.region_size(place)[2])
 
     def _placing_turn(self) -> np.ndarray | None:
-        """The rotation that the hand needs for a narrow place: what is between the fingers is the thing's narrow side."""
+        """The rotation that the hand needs for a narrow place: between the fingers is the thing's narrow side."""
         scene = self._scene
         if self._goal[0] != "in" or scene.is_thing(self._place) or scene.joint(self._place) is not None:
             return None

@@ -1,4 +1,4 @@
-"""Moves a flat thing over the table: the closed fingers press on its middle and take it along, their friction and its rim."""
+"""Moves a flat thing over the table: the closed fingers press on its middle and take it along."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ LEAVE_M = 0.060
 
 
 def is_pushed(scene: Scene, goal: Goal) -> bool:
-    """Return whether a thing is moved over the table: it is flat, too wide to be taken, and goes to a place on the table."""
+    """Return whether a thing is moved over the table: flat, too wide to be taken, for a place on the table."""
     item, place = goal[1:]
     extents = np.ptp(scene.points(scene.body(item)), axis=0)
     on_table = not scene.is_thing(place) and scene.parent(place) is None
