@@ -17,11 +17,8 @@ CLEARANCE_M = 0.030  # of what is carried, over what is on its way
 HAND_RADIUS_M = 0.07
 HELD_M = 0.045  # of a held thing's grasp from the hand
 HELD_GAP_M = 0.002
-STUCK_M, STUCK_STEPS = 0.002, 10
-NEAR_M, MAX_NEAR_STEPS = 0.05, 40
-RETREAT_M = 0.12  # above the thing
-STUCK_M, STUCK_STEPS = 0.002, 10
-NEAR_M, MAX_NEAR_STEPS = 0.05, 40
+STUCK_M, STUCK_STEPS = 0.002, 10  # a step's way of a hand that is stuck, and for how long
+NEAR_M, MAX_NEAR_STEPS = 0.05, 40  # sideways from a thing, and how long it may take to get around it
 RETREAT_M = 0.12  # above the thing
 OVER_M = 0.015
 OUT_OF_CABINET_M = 0.015
@@ -137,7 +134,7 @@ class Carrying:
         lift = max(top, self._floor()) + CLEARANCE_M - low
         if lift > 0.03:
             return motion.command((0, 0, 1), CLOSE)
-        return motion.toward(np.append(way, lift), CLOSE, self._placing_turn())
+        return motion.toward(np.append(way, lift), CLOSE, turn)
 
     def _leave(self) -> np.ndarray:
         """Let go, then rise."""
@@ -188,9 +185,7 @@ class Carrying:
         size = scene.region_size(self._place)[:2]
         if size.min() > NARROW_M:
             return None
-        yaw = np.pi / 2 if size[0] < size[1] else 0.0
-        if self._yaw < 0:
-            yaw = -yaw
+        yaw = np.copysign(np.pi / 2 if size[0] < size[1] else 0.0, self._yaw)  # the fingers are alike: the shorter turn
         return motion.rotation_between(scene.turn(), motion.about_z(yaw) @ scene.home)
 
     def _target(self) -> np.ndarray:

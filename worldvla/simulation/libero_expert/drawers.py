@@ -72,7 +72,9 @@ class Opening:
             home = motion.rotation_between(scene.turn(), scene.home)
             self._leaving = away < LEAVE_M or bool(np.linalg.norm(home) > ALIGNED_RAD)
             # Home first: turned elsewhere out here, the arm would stretch to its limits and stay there.
-            return motion.toward(-approach * 0.05, OPEN) if away < LEAVE_M else motion.toward(self._start - hand, OPEN, home)
+            if away < LEAVE_M:
+                return motion.toward(-approach * 0.05, OPEN)
+            return motion.toward(self._start - hand, OPEN, home)
         offset = hand - bar
         sideways = offset - approach * (offset @ approach)
         if np.linalg.norm(turn) > ALIGNED_RAD:
@@ -157,10 +159,8 @@ def turned_home(home: np.ndarray, outward: np.ndarray, tilt: float, along: bool)
         tilt: of the hand back from the drawer, so that it points down and at it (rad).
         along: whether the fingers close in the drawer's direction, else across.
     """
-    closing = home[:2, 0]
     wanted = outward[:2] if along else np.array([-outward[1], outward[0]])
-    angle = np.arctan2(closing[0] * wanted[1] - closing[1] * wanted[0], closing @ wanted)
-    angle = (angle + np.pi / 2) % np.pi - np.pi / 2  # the fingers are alike
+    angle = motion.angle_to_close_along(home, wanted)
     axis = np.cross(UP, outward)
     cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
     tilted = np.eye(3) + np.sin(tilt) * cross + (1 - np.cos(tilt)) * cross @ cross

@@ -110,9 +110,7 @@ def _rims(scene: Scene, body: int, item: np.ndarray, closing: np.ndarray, across
     return found
 
 
-def blocked(
-    point: np.ndarray, closing: np.ndarray, across: np.ndarray, loose: np.ndarray, fixed: np.ndarray
-) -> float:
+def blocked(point: np.ndarray, closing: np.ndarray, across: np.ndarray, loose: np.ndarray, fixed: np.ndarray) -> float:
     """Return how much is in the way of the open fingers and of the hand above them, which pushes loose things aside."""
     fingers_loose, hand_loose = _inside(loose - point, closing, across)
     fingers_fixed, hand_fixed = _inside(fixed - point, closing, across)

@@ -62,10 +62,7 @@ class Twisting:
 
     def _turn(self, radial: np.ndarray) -> np.ndarray:
         """The rotation that the hand still needs to have the ridge between the fingers."""
-        closing = self._scene.home[:2, 0]
-        wanted = np.array([-radial[1], radial[0]])
-        angle = np.arctan2(closing[0] * wanted[1] - closing[1] * wanted[0], closing @ wanted)
-        angle = (angle + np.pi / 2) % np.pi - np.pi / 2  # the fingers are alike
+        angle = motion.angle_to_close_along(self._scene.home, np.array([-radial[1], radial[0]]))
         return motion.rotation_between(self._scene.turn(), motion.about_z(angle) @ self._scene.home)
 
     def _ridge(self, joint: Joint) -> tuple[np.ndarray, np.ndarray]:

@@ -45,5 +45,17 @@ def about_z(angle: float) -> np.ndarray:
     return np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
 
 
+def angle_to_close_along(home: np.ndarray, wanted: np.ndarray) -> float:
+    """Return the shortest turn about the vertical (rad) after which the fingers close along a direction.
+
+    Args:
+        home: the hand's orientation at home, [3, 3].
+        wanted: the direction, float64 [2] or [3].
+    """
+    closing = home[:2, 0]
+    angle = np.arctan2(closing[0] * wanted[1] - closing[1] * wanted[0], closing @ wanted[:2])
+    return float((angle + np.pi / 2) % np.pi - np.pi / 2)  # the fingers are alike
+
+
 def _quantised(values: np.ndarray | tuple[float, float, float]) -> np.ndarray:
     return np.round(np.asarray(values, dtype=np.float64) / QUANTUM) * QUANTUM + 0.0

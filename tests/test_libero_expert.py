@@ -1,0 +1,132 @@
+"""The scripted expert for LIBERO's own tasks, and where its demonstrations start."""
+
+import os
+
+import numpy as np
+import pytest
+
+from worldvla.simulation.libero import Environment, init_states
+from worldvla.simulation.libero_expert import grasps, motion
+from worldvla.simulation.libero_expert.carrying import top_between
+from worldvla.simulation.libero_expert.expert import LiberoExpert
+from worldvla.simulation.libero_expert.starts import draw_start
+from worldvla.simulation.libero_gallery import Outcome, attempt, page
+from worldvla.simulation.tasks import tasks
+
+libero = [
+    pytest.mark.libero,
+    pytest.mark.skipif("LIBERO_ASSETS" not in os.environ, reason="LIBERO_ASSETS names no folder of LIBERO's assets"),
+]
+
+
+def needs_libero(test):
+    for mark in libero:
+        test = mark(test)
+    return test
+
+
+def environment(suite: str, index: int) -> Environment:
+    return Environment(tasks("libero", suite)[index], pixels=32, seed=0)
+
+
+def test_commands_are_quantised_and_never_zero():
+    action = motion.toward(np.array([0.011, -0.2, 0.001]), motion.OPEN, np.array([0, 0, -0.6]))
+    np.testing.assert_array_equal(action, [0.5, -1, 0, 0, 0, -1, -1])
+    assert 1e-4 < np.linalg.norm(motion.toward(np.zeros(3), motion.CLOSE)[:6]) < 0.02
+    assert not motion.toward(np.ones(3), motion.OPEN, np.full(3, 0.05))[3:6].any()
+
+
+@pytest.mark.parametrize("angle", [-1.5, -0.2, 0.0, 0.4, 3.0])
+def test_a_rotation_is_found_again(angle):
+    turned = motion.about_z(angle) @ motion.about_z(0.3)
+    np.testing.assert_allclose(motion.rotation_between(motion.about_z(0.3), turned), [0, 0, angle], atol=1e-9)
+
+
+def test_the_highest_point_counts_only_on_the_way():
+    points = np.array([[0.5, 0.04, 0.3], [0.5, 0.2, 0.9], [1.2, 0.0, 0.8]])
+    assert top_between(points, np.zeros(3), np.array([1.0, 0, 0]), radius=0.1) == 0.3
+    assert top_between(points, np.zeros(3), np.zeros(3), radius=0.1) == -np.inf
+
+
+def test_open_fingers_need_room_and_the_hand_pushes_light_things_aside():
+    along, across, nothing = np.array([0.0, 1]), np.array([1.0, 0]), np.zeros((0, 3))
+    beside, above = np.array([[0, 0.05, 0.0]]), np.array([[0, 0.09, 0.06]])
+    free = grasps.blocked(np.zeros(3), along, across, nothing, nothing)
+    assert free == 0
+    assert grasps.blocked(np.zeros(3), along, across, beside, nothing) > 3
+    assert 0 < grasps.blocked(np.zeros(3), along, across, above, nothing) < 1
+    assert grasps.blocked(np.zeros(3), along, across, nothing, above) > 1
+
+
+def test_the_page_names_what_is_not_solved():
+    task = tasks("libero", "goal")[5]
+    text = page({"goal": [Outcome(task, [], [0, 1]), Outcome(tasks("libero", "goal")[8], [50, 60], [])]}, 2)
+    assert "| 5 | push the plate to the front of the stove | 0/2 |  |  | 0, 1 |" in text
+    assert "| 8 | put the bowl on the plate | 2/2 | 55 | 60 |  |" in text
+    assert "- goal, push the plate to the front of the stove: the cabinet" in text
+
+
+@needs_libero
+@pytest.mark.parametrize(
+    ("suite", "index"),
+    [
+        pytest.param("object", 1, id="carry between the fingers"),
+        pytest.param("spatial", 4, id="carry by the rim"),
+        pytest.param("goal", 0, id="open a drawer"),
+        pytest.param("goal", 7, id="turn a knob"),
+        pytest.param("long", 3, id="fill a drawer and close it"),
+        pytest.param("long", 5, id="turn what is carried"),
+    ],
+)
+def test_the_expert_solves_a_task_of_each_kind(suite, index):
+    with environment(suite, index) as env:
+        for state in init_states(env.task)[:2]:
+            env.reset(state)
+            assert attempt(env) is not None
+
+
+@needs_libero
+def test_the_expert_goes_on_after_bursts_and_after_a_miss():
+    with environment("spatial", 2) as env:
+        env.reset(init_states(env.task)[0])
+        expert, generator = LiberoExpert(env), np.random.default_rng(0)
+        solved = had_closed = False
+        for number in range(220):
+            action = expert.act()
+            assert np.linalg.norm(action[:6]) > 1e-4
+            if number in (10, 11):
+                action[:3] = generator.uniform(-1, 1, 3)
+            if (
+                action[6] > 0
+                and not had_closed
+                and env.robosuite.sim.data.body_xpos[env.robosuite.obj_body_id["akita_black_bowl_1"]][2] > 0.95
+            ):
+                had_closed = True  # lets go in the air, once
+                for _ in range(12):
+                    env.step(np.array([0, 0, 0, 0, 0, 0, -1.0]))
+                continue
+            solved = env.step(action)
+            if solved:
+                break
+        assert had_closed
+        assert solved
+
+
+@needs_libero
+def test_starts_are_at_rest_on_the_fixtures_of_the_environment_and_repeatable():
+    with environment("spatial", 4) as env:
+        model, data = env.robosuite.sim.model, env.robosuite.sim.data
+        first = draw_start(env, [1, 2, 3])
+        env.restore(first)
+        places = model.body_pos.copy()
+        bodies = {name: env.robosuite.obj_body_id[name] for name in env.robosuite.objects_dict}
+        before = {name: data.body_xpos[body].copy() for name, body in bodies.items()}
+        for _ in range(5):
+            env.step(np.array([0, 0, 0, 0, 0, 0, -1.0]))
+        for name, body in bodies.items():
+            np.testing.assert_allclose(data.body_xpos[body], before[name], atol=1e-3)
+        second = draw_start(env, [1, 2, 4])
+        env.restore(second)
+        np.testing.assert_array_equal(model.body_pos, places)
+        assert np.abs(first - second).max() > 0.005
+        np.testing.assert_array_equal(draw_start(env, [1, 2, 3]), first)
