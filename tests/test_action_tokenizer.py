@@ -48,6 +48,14 @@ def test_fit_covers_the_data_and_a_still_dimension():
     assert (error <= (np.array(tokenizer.high) - np.array(tokenizer.low)) / 510 + 1e-7).all()
 
 
+def test_a_fitted_zero_stays_zero_whatever_the_range():
+    """robosuite holds the hand's orientation only while the command to turn is exactly zero."""
+    actions = np.zeros((4, 7))
+    actions[1], actions[2] = [1.0, -0.4, 0.3, -0.25, 0.5, 0.75, 1], [-0.2, 0.1, 0.9, 0.5, -0.25, 0.0, -1]
+    tokenizer = ActionTokenizer.fit(actions)
+    assert tokenizer.decode(tokenizer.encode(np.zeros(7))).tolist() == [0.0] * 7
+
+
 def test_save_and_load(tmp_path):
     RELEASE.save(tmp_path / "actions.json")
     assert ActionTokenizer.load(tmp_path / "actions.json") == RELEASE

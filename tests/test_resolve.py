@@ -86,7 +86,7 @@ class TestResolve:
         assert resolved() == before
 
     def test_the_long_suite_has_chunks_of_ten(self):
-        edit("params.yaml", benchmark="libero", suites=["goal", "long"])
+        edit("params.yaml", benchmark="libero", suites=["goal", "long"], demonstrations="hub", looks="published")
         files = resolved()
         chunks = {
             name: yaml.safe_load(files[name])["train"]["chunk"]
@@ -104,17 +104,24 @@ class TestResolve:
         assert files["report"]["report"]["tasks"] == {"goal": [2, 4]}
 
     def test_a_task_that_the_expert_does_not_solve_is_refused_where_it_would_record_it(self, monkeypatch):
-        names = task_names("libero", "goal")
-        monkeypatch.setitem(UNSOLVED, names[3], "it drops the bowl")
-        edit("params.yaml", benchmark="libero")
+        names = task_names("libero", "object")
+        monkeypatch.setitem(UNSOLVED, names[3], "it drops the sauce")
+        edit("params.yaml", benchmark="libero", suites=["object"])
         assert faults() == [
-            f"params.yaml: demonstrations is 'scripted', but the expert does not solve '{names[3]}' of the suite 'goal' "
-            "(it drops the bowl); make tasks {goal: [0, 1, 2, 4, 5, 6, 7, 8, 9]}, or demonstrations: hub"
+            f"params.yaml: demonstrations is 'scripted', but the expert does not solve '{names[3]}' of the suite 'object' "
+            "(it drops the sauce); make tasks {object: [0, 1, 2, 4, 5, 6, 7, 8, 9]}, or demonstrations: hub"
         ]
-        edit("params.yaml", tasks={"goal": [0, 9]})
+        edit("params.yaml", tasks={"object": [0, 9]})
         resolved()
         edit("params.yaml", tasks={}, demonstrations="hub", looks="published")
         resolved()
+
+    def test_what_is_said_to_be_unsolved_are_tasks_of_libero(self):
+        assert set(UNSOLVED) <= {name for suite in SUITES["libero"] for name in task_names("libero", suite)}
+
+    def test_the_params_for_liberos_scenes_resolve(self, project):
+        shutil.copy(REPOSITORY / "docs/libero/params.yaml", project / "params.yaml")
+        assert "action_world_chunk_mask-spatial" in resolved()
 
     def test_a_run_has_the_sections_of_its_stages(self):
         sections = {name: set(yaml.safe_load(text)) for name, text in resolved().items()}

@@ -16,6 +16,7 @@ from PIL import Image
 from worldvla.console import Progress
 from worldvla.files import atomic_file, write_text
 from worldvla.params.benchmarks import SUITES, max_steps
+from worldvla.params.unsolved import UNSOLVED
 from worldvla.simulation import gallery
 from worldvla.simulation.libero import Environment, init_states
 from worldvla.simulation.libero_expert.expert import LiberoExpert
@@ -125,21 +126,20 @@ def page(outcomes: dict[str, list[Outcome]], num_states: int) -> str:
     return "\n".join(lines)
 
 
-REASONS = {
-    "put_the_yellow_and_white_mug_in_the_microwave_and_close_it": "the mug has to go in sideways, held by its handle with "
-    "the hand level; the expert carries things from above only",
-}
-
-
 def _reasons(outcomes: list[Outcome]) -> list[str]:
-    """Return a line per task that the expert never solves."""
-    lines = []
-    for outcome in outcomes:
-        if not outcome.steps:
-            known = [reason for name, reason in REASONS.items() if outcome.task.name.endswith(name)]
-            reason = known[0] if known else "not analysed"
-            lines.append(f"- {outcome.task.suite}, {outcome.task.language}: {reason}.")
-    return lines or ["Every task is solved from some state."]
+    """Return a line per task that the expert never solves.
+
+    Raises:
+        ValueError: params say otherwise.
+    """
+    never = {outcome.task.name: outcome.task for outcome in outcomes if not outcome.steps}
+    tried = {outcome.task.name for outcome in outcomes}
+    if wrong := set(never) ^ (set(UNSOLVED) & tried):
+        raise ValueError(
+            f"worldvla/params/unsolved.py and the expert disagree about {sorted(wrong)}; expected there exactly what is "
+            "never solved; correct it"
+        )
+    return [f"- {task.suite}, {task.language}: {UNSOLVED[name]}." for name, task in never.items()] or ["Nothing."]
 
 
 def _write_sheet(path: Path, outcomes: list[Outcome]) -> None:

@@ -48,11 +48,15 @@ class ActionTokenizer:
 
     @classmethod
     def fit(cls, actions: NDArray[np.floating]) -> "ActionTokenizer":
-        """Return the range of training actions [N, 7]; a dimension that never moves gets [-1, 1] around its value."""
-        low, high = actions.min(axis=0), actions.max(axis=0)
-        still = high - low < 1e-6
-        low, high = np.where(still, low - 1.0, low), np.where(still, high + 1.0, high)
-        return cls(tuple(low.tolist()), tuple(high.tolist()))
+        """Return the range of training actions [N, 7], as far to either side; [-1, 1] of a dimension that is always zero.
+
+        So zero decodes to zero. robosuite keeps the orientation that was asked for while a rotation is exactly zero, and
+        lets the hand turn freely otherwise: a bin's middle beside zero would never be zero again. The release's table is
+        not symmetric.
+        """
+        reach = np.abs(actions).max(axis=0)
+        reach = np.where(reach < 1e-6, 1.0, reach)
+        return cls(tuple((-reach).tolist()), tuple(reach.tolist()))
 
     @classmethod
     def load(cls, path: Path) -> "ActionTokenizer":
