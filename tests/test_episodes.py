@@ -36,6 +36,7 @@ def demonstration(seed, num_steps=5):
 
 def filtered_episode(demo, num_steps=3):
     recorded = demonstration(7, num_steps)
+    assert recorded.agentview_rgb is not None
     fields = {field.name for field in dataclasses.fields(episodes.FilteredEpisode)}
     values = {name: value for name, value in vars(recorded).items() if name in fields}
     return episodes.FilteredEpisode(demo=demo, frames=recorded.agentview_rgb, **values)

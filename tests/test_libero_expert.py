@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 
+from worldvla.simulation.commands import CLOSE, OPEN
 from worldvla.simulation.libero import Environment, init_states
 from worldvla.simulation.libero_expert import grasps, motion
 from worldvla.simulation.libero_expert.carrying import top_between
@@ -30,10 +31,10 @@ def environment(suite: str, index: int) -> Environment:
 
 
 def test_commands_are_quantised_and_never_zero():
-    action = motion.toward(np.array([0.011, -0.2, 0.001]), motion.OPEN, np.array([0, 0, -0.6]))
+    action = motion.toward(np.array([0.011, -0.2, 0.001]), OPEN, np.array([0, 0, -0.6]))
     np.testing.assert_array_equal(action, [0.5, -1, 0, 0, 0, -1, -1])
-    assert 1e-4 < np.linalg.norm(motion.toward(np.zeros(3), motion.CLOSE)[:6]) < 0.02
-    assert not motion.toward(np.ones(3), motion.OPEN, np.full(3, 0.05))[3:6].any()
+    assert 1e-4 < np.linalg.norm(motion.toward(np.zeros(3), CLOSE)[:6]) < 0.02
+    assert not motion.toward(np.ones(3), OPEN, np.full(3, 0.05))[3:6].any()
 
 
 @pytest.mark.parametrize("angle", [-1.5, -0.2, 0.0, 0.4, 3.0])

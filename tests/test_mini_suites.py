@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from worldvla.params.benchmarks import max_steps
-from worldvla.simulation.expert import OPEN, Expert, command
+from worldvla.simulation.commands import OPEN, command
+from worldvla.simulation.expert import Expert
 from worldvla.simulation.gallery import sheet
 from worldvla.simulation.libero import Environment
 from worldvla.simulation.mini import assets

@@ -15,7 +15,8 @@ from worldvla.data.trajectories import Trajectory
 from worldvla.files import file_digest
 from worldvla.params.benchmarks import max_steps
 from worldvla.simulation import recording, rendering
-from worldvla.simulation.expert import Expert, command
+from worldvla.simulation.commands import command
+from worldvla.simulation.expert import Expert
 from worldvla.simulation.libero import DUMMY_ACTION, Environment, init_states
 from worldvla.simulation.mini.starts import draw_start
 from worldvla.simulation.mini.suites import GOAL

@@ -8,7 +8,7 @@
 
 import numpy as np
 
-from worldvla.simulation.expert import OPEN, command
+from worldvla.simulation.commands import OPEN, command
 from worldvla.simulation.experts import Expert
 from worldvla.simulation.libero import DUMMY_ACTION, Environment
 

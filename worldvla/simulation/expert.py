@@ -9,13 +9,12 @@ would lift before the fingers are closed.
 
 import numpy as np
 
+from worldvla.simulation.commands import CLOSE, FULL_SCALE_M, OPEN, command
 from worldvla.simulation.libero import Environment
 from worldvla.simulation.mini.starts import TABLE_TOP
 from worldvla.simulation.mini.suites import SUITES, Goal
 
-FULL_SCALE_M = 0.05  # what a command of 1 asks of OSC_POSE
 GAIN = 1.25
-QUANTUM = 0.25
 CREEP = 0.25  # upward command while the fingers move
 
 GRASP_BELOW_TOP_M = 0.028  # the gripper's centre under the item's top
@@ -25,8 +24,6 @@ CLOSED_M = 0.034  # gap of the fingers on a handle of 2.2 cm
 CARRY_M = 0.080  # the item's foot above the table
 OVER_M = 0.030
 LEAVE_ASIDE_M, LEAVE_ABOVE_M = 0.05, 0.03  # closer than that to the top of an item, the open fingers are around it
-
-OPEN, CLOSE = -1.0, 1.0
 
 
 class Expert:
@@ -124,9 +121,3 @@ class Expert:
 def toward(error: np.ndarray, gripper: float) -> np.ndarray:
     """Return the action that moves by about ``error`` (m)."""
     return command(np.clip(error / FULL_SCALE_M * GAIN, -1, 1), gripper)
-
-
-def command(translation: np.ndarray | tuple[float, float, float], gripper: float) -> np.ndarray:
-    """Return an action of a quantised translation, no rotation, and the gripper's command."""
-    quantised = np.round(np.asarray(translation, dtype=np.float64) / QUANTUM) * QUANTUM + 0.0
-    return np.concatenate([quantised, np.zeros(3), [gripper]])

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from worldvla.simulation.commands import CLOSE, OPEN, command
 from worldvla.simulation.libero_expert import grasps, motion
 from worldvla.simulation.libero_expert.drawers import outward_of
 from worldvla.simulation.libero_expert.fingers import Fingers
-from worldvla.simulation.libero_expert.motion import CLOSE, OPEN
 from worldvla.simulation.libero_expert.scene import Goal, Scene
 
 ALIGNED_M = 0.008  # sideways, before the fingers come down around a thing
@@ -81,7 +81,7 @@ class Carrying:
         if not self._retreating:
             return None
         self._retreating = hand[2] < self._scene.points(self._body)[:, 2].max() + RETREAT_M
-        return motion.command((0, 0, 1), OPEN)
+        return command((0, 0, 1), OPEN)
 
     def _reach(self, hand: np.ndarray) -> np.ndarray:
         """Approach over a funnel, so that the fingers come from above."""
@@ -92,12 +92,12 @@ class Carrying:
         if self._grasp is None:
             found = grasps.candidates(scene, self._item, self._target())
             if not found:  # it lies where the fingers find no place: nothing to do but to stay clear
-                return motion.command((0, 0, 1), OPEN)
+                return command((0, 0, 1), OPEN)
             self._grasp = found[self._misses % min(3, len(found))]
         elif self._is_stuck(hand):
             self._misses += 1
             self._grasp, self._idle, self._near_steps, self._retreating = None, 0, 0, True
-            return motion.command((0, 0, 1), OPEN)
+            return command((0, 0, 1), OPEN)
         point = self._point()
         turn = self._turn()
         away = float(np.linalg.norm((hand - point)[:2]))
@@ -133,14 +133,14 @@ class Carrying:
         top = top_between(scene.obstacles(self._body), here, here + np.append(way, 0), radius)
         lift = max(top, self._floor()) + CLEARANCE_M - low
         if lift > 0.03:
-            return motion.command((0, 0, 1), CLOSE)
+            return command((0, 0, 1), CLOSE)
         return motion.toward(np.append(way, lift), CLOSE, turn)
 
     def _leave(self) -> np.ndarray:
         """Let go, then rise."""
         if self._scene.gap() < 0.07 and self._scene.is_gripped(self._body):
             return motion.wait(OPEN)
-        return motion.command((0, 0, 1), OPEN)
+        return command((0, 0, 1), OPEN)
 
     def _is_around(self) -> bool:
         """Whether the fingers are still around the thing."""

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from worldvla.simulation.commands import CLOSE, OPEN, command
 from worldvla.simulation.libero_expert import motion
-from worldvla.simulation.libero_expert.motion import CLOSE, OPEN
 from worldvla.simulation.libero_expert.scene import Goal, Joint, Scene
 
 LEVER = 0.75  # where it is pushed: share of its reach from the axis
@@ -37,7 +37,7 @@ class Swinging:
         scene = self._scene
         if scene.holds(self._goal):
             self._leaving -= 1
-            return motion.command((0, 0, 1), OPEN)
+            return command((0, 0, 1), OPEN)
         self._leaving = LEAVE_STEPS
         joint, hand = self._joint(), scene.hand()
         radial, tangent, reach, thickness, top = self._lever(joint)
@@ -53,7 +53,7 @@ class Swinging:
         if aside > ASIDE_M:
             start[2] += min(ABOVE_M, (aside - ASIDE_M) * FUNNEL)
             if aside > 0.06 and start[2] - hand[2] > 0.03:
-                return motion.command((0, 0, 1), CLOSE)
+                return command((0, 0, 1), CLOSE)
         return motion.toward(start - hand, CLOSE)
 
     def _joint(self) -> Joint:

@@ -6,9 +6,9 @@ tilted back, so that it has room in front of the drawers above.
 
 import numpy as np
 
+from worldvla.simulation.commands import CLOSE, OPEN, command
 from worldvla.simulation.libero_expert import motion
 from worldvla.simulation.libero_expert.fingers import Fingers
-from worldvla.simulation.libero_expert.motion import CLOSE, OPEN
 from worldvla.simulation.libero_expert.scene import Goal, Joint, Scene
 
 UP = np.array([0.0, 0.0, 1.0])
@@ -58,7 +58,7 @@ class Opening:
                 return motion.wait(CLOSE)
             if np.linalg.norm(hand - bar) > HELD_M:
                 self._fingers.release()
-                return motion.command(outward, OPEN)
+                return command(outward, OPEN)
             if self._is_open():
                 self._fingers.release()
                 self._leaving = True

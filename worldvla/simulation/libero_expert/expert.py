@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+from worldvla.simulation.commands import OPEN, command
 from worldvla.simulation.libero import Environment
-from worldvla.simulation.libero_expert import motion
 from worldvla.simulation.libero_expert.carrying import Carrying
 from worldvla.simulation.libero_expert.doors import Swinging
 from worldvla.simulation.libero_expert.drawers import Closing, Opening
@@ -44,7 +44,7 @@ class LiberoExpert:
         if self._current.is_done:
             missing = [skill for skill in self._skills if not skill.is_done]
             if not missing:
-                return motion.command((0, 0, 1), motion.OPEN)
+                return command((0, 0, 1), OPEN)
             self._current = missing[0]
         return self._current.act()
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from worldvla.simulation.commands import CLOSE, OPEN, command
 from worldvla.simulation.libero_expert import motion
 from worldvla.simulation.libero_expert.fingers import Fingers
-from worldvla.simulation.libero_expert.motion import CLOSE, OPEN
 from worldvla.simulation.libero_expert.scene import Goal, Joint, Scene
 
 BAND_M = 0.020  # below the knob's top: its ridge
@@ -36,7 +36,7 @@ class Twisting:
         scene, hand = self._scene, self._scene.hand()
         if scene.holds(self._goal):
             self._fingers.release()
-            return motion.wait(OPEN) if scene.gap() < 0.06 else motion.command((0, 0, 1), OPEN)
+            return motion.wait(OPEN) if scene.gap() < 0.06 else command((0, 0, 1), OPEN)
         joint = self._joint()
         point, radial = self._ridge(joint)
         away = hand - point
@@ -57,7 +57,7 @@ class Twisting:
         if np.linalg.norm(turn) > ALIGNED_RAD:
             hover = HOVER_M
         if aside > 0.05 and hover - away[2] > 0.03:
-            return motion.command((0, 0, 1), OPEN)
+            return command((0, 0, 1), OPEN)
         return motion.toward(np.append(-away[:2], hover - away[2]), OPEN, turn)
 
     def _turn(self, radial: np.ndarray) -> np.ndarray:

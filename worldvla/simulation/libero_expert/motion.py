@@ -1,27 +1,20 @@
-"""Commands of the hand: multiples of a quarter of full scale, like a person's on a coarse joystick."""
+"""Commands that move and turn the hand towards something, and the geometry of turns."""
 
 import numpy as np
 
-FULL_SCALE_M, FULL_SCALE_RAD = 0.05, 0.5  # what a command of 1 asks of OSC_POSE
+from worldvla.simulation.commands import FULL_SCALE_M, FULL_SCALE_RAD, command, quantised
+
 GAIN = 2.0
-QUANTUM = 0.25
 MIN_TURN_RAD = 0.25  # less is left to the controller, which keeps the last orientation that was asked for
 # Of a wait: too small to move anything, but a motion, for the filter drops steps without.
 CREEP = 0.01
-
-OPEN, CLOSE = -1.0, 1.0
-
-
-def command(translation: np.ndarray | tuple[float, float, float], gripper: float) -> np.ndarray:
-    """Return an action of a quantised translation, no rotation, and the gripper's command, float64 [7]."""
-    return np.concatenate([_quantised(translation), np.zeros(3), [gripper]])
 
 
 def toward(error: np.ndarray, gripper: float, turn: np.ndarray | None = None) -> np.ndarray:
     """Return the action that moves by about ``error`` (m) and turns by about ``turn`` (rad, axis times angle)."""
     action = command(np.clip(error / FULL_SCALE_M * GAIN, -1, 1), gripper)
     if turn is not None and np.linalg.norm(turn) > MIN_TURN_RAD:
-        action[3:6] = _quantised(np.clip(turn / FULL_SCALE_RAD, -1, 1))
+        action[3:6] = quantised(np.clip(turn / FULL_SCALE_RAD, -1, 1))
     return action if np.abs(action[:6]).any() else wait(gripper)
 
 
@@ -55,7 +48,3 @@ def angle_to_close_along(home: np.ndarray, wanted: np.ndarray) -> float:
     closing = home[:2, 0]
     angle = np.arctan2(closing[0] * wanted[1] - closing[1] * wanted[0], closing @ wanted[:2])
     return float((angle + np.pi / 2) % np.pi - np.pi / 2)  # the fingers are alike
-
-
-def _quantised(values: np.ndarray | tuple[float, float, float]) -> np.ndarray:
-    return np.round(np.asarray(values, dtype=np.float64) / QUANTUM) * QUANTUM + 0.0

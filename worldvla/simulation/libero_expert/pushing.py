@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from worldvla.simulation.commands import CLOSE, command
 from worldvla.simulation.libero_expert import motion
-from worldvla.simulation.libero_expert.motion import CLOSE
 from worldvla.simulation.libero_expert.scene import Goal, Scene
 
 MAX_HEIGHT_M, MIN_WIDTH_M = 0.025, 0.080  # flat, and too wide for the fingers
@@ -44,7 +44,7 @@ class Pushing:
         """Return the next action, float64 [7]."""
         scene, hand = self._scene, self._scene.hand()
         if scene.holds(self._goal):
-            return motion.command((0, 0, 1), CLOSE)
+            return command((0, 0, 1), CLOSE)
         points = scene.points(self._body)
         middle = (points.max(0) + points.min(0)) / 2
         way = (scene.position(self._place) - scene.position(self._item)) * [1, 1, 0]
@@ -60,5 +60,5 @@ class Pushing:
         aside = float(np.linalg.norm(away[:2]))
         point[2] += min(HOVER_M, max(0.0, aside - ALIGNED_M) * FUNNEL)
         if aside > 0.06 and point[2] - hand[2] > 0.03:
-            return motion.command((0, 0, 1), CLOSE)
+            return command((0, 0, 1), CLOSE)
         return motion.toward(point - hand, CLOSE)
