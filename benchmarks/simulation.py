@@ -15,8 +15,14 @@ from typing import Any
 import numpy as np
 
 from worldvla.params.benchmarks import SUITES
+from worldvla.simulation import engine
 from worldvla.simulation.libero import Environment, init_states
 from worldvla.simulation.tasks import Task, tasks
+
+engine.import_simulator()
+from libero.libero.envs.env_wrapper import ControlEnv  # noqa: E402
+
+from worldvla.simulation.mini.problem import CONTROL_HZ, GRIPPER  # noqa: E402
 
 PIXELS = 128
 NUM_RESETS, NUM_STEPS, NUM_FRAMES = 5, 60, 10
@@ -40,16 +46,19 @@ def hard_reset(environment: Any, state: np.ndarray) -> None:
 
 
 def measure_step(task: Task) -> tuple[float, float]:
-    """Return milliseconds of a control step: robosuite's own on our simulation, and ours."""
+    """Return milliseconds of a control step: LIBERO's own environment's, and ours, on the same states."""
+    options = {"control_freq": CONTROL_HZ, "gripper_types": GRIPPER} if task.benchmark == "mini" else {}
+    theirs, ours = [], []
     with Environment(task, pixels=16, seed=0) as environment:
-        environment.restore(init_states(task)[0])
-        stock, ours = [], []
+        environment.restore(init_states(task)[0])  # which selects the folder of meshes and the physics step
+        stock = ControlEnv(bddl_file_name=str(task.bddl_file), use_camera_obs=False, ignore_done=True, **options).env
         for action in ACTIONS:
-            before = environment.state()
-            stock.append(milliseconds(lambda action=action: environment.robosuite.step(action)))
-            environment.robosuite.sim.set_state_from_flattened(before)
+            stock.sim.set_state_from_flattened(environment.state())
+            stock.sim.forward()
+            theirs.append(milliseconds(lambda action=action: stock.step(action)))
             ours.append(milliseconds(lambda action=action: environment.step(action)))
-    return statistics.median(stock), statistics.median(ours)
+        stock.close()
+    return statistics.median(theirs), statistics.median(ours)
 
 
 def measure_reset(task: Task) -> tuple[float, float]:
@@ -57,8 +66,6 @@ def measure_reset(task: Task) -> tuple[float, float]:
     states = init_states(task)[:NUM_RESETS]
     with Environment(task, pixels=16, seed=0, looks="published") as environment:
         ours = [milliseconds(lambda state=state: environment.restore(state)) for state in states]
-        from libero.libero.envs.env_wrapper import ControlEnv
-
         stock = ControlEnv(bddl_file_name=str(task.bddl_file), use_camera_obs=False, ignore_done=True).env
         theirs = [milliseconds(lambda state=state: hard_reset(stock, state)) for state in states]
         stock.close()

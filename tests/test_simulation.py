@@ -198,9 +198,10 @@ def test_a_recording_replays_exactly_and_still_succeeds_without_its_noops(enviro
         for demo in (recording.record_demonstration(environment, 0, number) for number in range(20))
         if (np.abs(demo.actions[:, :6]).max(1) == 0).any()
     )
-    environment.restore(demo.states[0])
+    environment.reset(demo.states[0])
     for step, action in enumerate(demo.actions):
-        np.testing.assert_array_equal(environment.state(), demo.states[step])
+        if step:  # the first is from before the scene settled
+            np.testing.assert_array_equal(environment.state(), demo.states[step])
         environment.step(action)
     verdict, episode = replay(environment, Trajectory("demo_0", demo.actions, demo.states))
     assert verdict.kept

@@ -1,8 +1,8 @@
 """Demonstrations of the scripted expert in LIBERO's HDF5 layout, recorded on all cores.
 
 A demonstration is a function of the seed, the task and its number alone, whatever else is recorded beside it.
-``states[0]`` is a scene at rest. Restoring it and running the recorded actions gives the recorded states exactly. There
-are no pictures: they are most of a simulator's time, and the filter renders what it keeps.
+``states[0]`` is what ``Environment.reset`` is given: the scene before the few steps in which it settles. Resetting to it
+and running the recorded actions, as the filter does, gives the recorded states exactly. There are no pictures: they are most of a simulator's time, and the filter renders what it keeps.
 """
 
 import signal
@@ -63,13 +63,14 @@ def record_demonstration(environment: Environment, seed: int, demo: int) -> RawD
         RuntimeError: the simulation became unstable, or LIBERO's samplers find no start at rest.
     """
     task = environment.task
-    environment.restore(experts.draw_start(environment, [START_STREAM, seed, task.index, demo]))
+    start = experts.draw_start(environment, [START_STREAM, seed, task.index, demo])
+    environment.reset(start)
     generator = np.random.default_rng([BEHAVIOUR_STREAM, seed, task.index, demo])
     demonstrator = Demonstrator(environment, experts.expert(environment), generator)
     rows = defaultdict(list)
     solved = 0  # steps in a row
     for _ in range(max_steps(task.benchmark, task.suite)):
-        rows["states"].append(environment.state())
+        rows["states"].append(environment.state() if rows["states"] else start)
         rows["actions"].append(demonstrator.act())
         success = environment.step(rows["actions"][-1])
         for name, values in environment.proprioception().items():
