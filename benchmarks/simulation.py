@@ -22,7 +22,7 @@ from worldvla.simulation.tasks import Task, tasks
 engine.import_simulator()
 from libero.libero.envs.env_wrapper import ControlEnv  # noqa: E402
 
-from worldvla.simulation.mini.problem import CONTROL_HZ, GRIPPER  # noqa: E402
+from worldvla.simulation.problems import build  # noqa: E402
 
 PIXELS = 128
 NUM_RESETS, NUM_STEPS, NUM_FRAMES = 5, 60, 10
@@ -46,12 +46,11 @@ def hard_reset(environment: Any, state: np.ndarray) -> None:
 
 
 def measure_step(task: Task) -> tuple[float, float]:
-    """Return milliseconds of a control step: LIBERO's own environment's, and ours, on the same states."""
-    options = {"control_freq": CONTROL_HZ, "gripper_types": GRIPPER} if task.benchmark == "mini" else {}
+    """Return milliseconds of a control step: robosuite's own, without the sensors that nothing reads, and ours."""
     theirs, ours = [], []
     with Environment(task, pixels=16, seed=0) as environment:
-        environment.restore(init_states(task)[0])  # which selects the folder of meshes and the physics step
-        stock = ControlEnv(bddl_file_name=str(task.bddl_file), use_camera_obs=False, ignore_done=True, **options).env
+        environment.restore(init_states(task)[0])  # which selects the assets and the physics step
+        stock = build(task, "simple")
         for action in ACTIONS:
             stock.sim.set_state_from_flattened(environment.state())
             stock.sim.forward()
