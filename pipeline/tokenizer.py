@@ -50,8 +50,11 @@ def main(*, params: Path, filtered: Path, split: Path, out: Path) -> None:
     print(expectation(settings, training), flush=True)
 
     images = ImageTokenizer(image_model(settings, training, work), settings.pixels)
+    median = reconstruction.median_frame(
+        training
+    )  # before the sample, which would be held beside what it is taken from
     sample = evenly_spaced(measured, MEASURED)
-    summary = reconstruction.measure(images, sample, reconstruction.median_frame(training)) | {
+    summary = reconstruction.measure(images, sample, median) | {
         "measured_on": "held-out frames" if held_out else "training frames",
         "num_frames": len(sample),
         "num_training_frames": len(training),
@@ -76,9 +79,10 @@ def main(*, params: Path, filtered: Path, split: Path, out: Path) -> None:
 
 def expectation(settings: TokenizerParams, training: EpisodeFrames) -> str:
     """Return what the frames will need, in words: published weights see a sample alone, a training unpacks all."""
-    disk = 0 if settings.weights else size_of(len(training), settings.pixels)
-    held = max(*training.lengths, MEASURED + reconstruction.MEDIAN_FRAMES)
-    return forecast(len(training), settings.pixels, disk, size_of(held, settings.pixels))
+    num_unpacked, longest = (0, 0) if settings.weights else (len(training), max(training.lengths))
+    held = max(longest, MEASURED + reconstruction.WORKING_FRAMES, reconstruction.MEDIAN_FRAMES)
+    disk, memory = size_of(num_unpacked, settings.pixels), size_of(held, settings.pixels)
+    return forecast(len(training), settings.pixels, disk, memory)
 
 
 def image_model(settings: TokenizerParams, frames: EpisodeFrames, work: Path) -> VQGAN:

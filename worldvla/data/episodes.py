@@ -11,7 +11,7 @@ frames are upright, observations are taken before their actions, and a demonstra
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,11 +138,12 @@ def read_episode(folder: Path, task: str, demo: str) -> Episode:
         return Episode(task, demo, str(group.parent.attrs["language"]), actions, frames)
 
 
-def read_frames(folder: Path, task: str, demo: str, numbers: Sequence[int]) -> np.ndarray:
-    """Return some frames of a kept episode, uint8 ``[n, px, px, 3]``; raises like ``read_episode``."""
+def read_frames(folder: Path, task: str, demo: str, numbers: Iterable[int]) -> Iterator[np.ndarray]:
+    """Yield some frames of a kept episode, uint8 ``[px, px, 3]`` each; raises like ``read_episode``."""
     with _episode(folder, task, demo) as group:
         stored = dataset(group, FRAMES)
-        return np.stack([stored[number] for number in numbers])
+        for number in numbers:
+            yield stored[number]
 
 
 def read_actions(folder: Path, task: str, demo: str) -> np.ndarray:

@@ -104,6 +104,7 @@ def run_unit(unit: Unit, build: Callable[[], AbstractContextManager[Simulator]])
                     verdicts.append(asdict(verdict))
                     if episode:
                         write_episode(data, episode)
+                    del episode  # or it would be held beside the next one's frames
                     proven = not verdict.reason.startswith(BREAKS)
         data.attrs["verdicts"] = json.dumps(verdicts)
     return len(unit.demos)

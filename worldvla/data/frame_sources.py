@@ -1,8 +1,8 @@
 """Frames of many episodes as one sequence of which only what is asked for is in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,18 +51,21 @@ class EpisodeFrames:
     def __getitem__(self, chosen: NDArray[np.int64], /) -> NDArray[np.uint8]:
         """Return the frames of numbers ``[n]``: uint8 ``[n, px, px, 3]``; every episode is opened once."""
         owners = np.searchsorted(self._stops, chosen, side="right") - 1
-        frames: dict[int, NDArray[np.uint8]] = {}
+        frames: NDArray[np.uint8] | None = None  # filled frame by frame: a list would be stacked, and so held twice
         for owner in np.unique(owners).tolist():
             task, demo = self._episodes[int(owner)]
             places = np.flatnonzero(owners == owner)
             numbers = (chosen[places] - self._stops[owner]).tolist()
-            frames.update(zip(places.tolist(), read_frames(self._folder, task, demo, numbers), strict=True))
-        return np.stack([frames[place] for place in range(len(chosen))])
+            for place, frame in zip(places.tolist(), read_frames(self._folder, task, demo, numbers), strict=True):
+                if frames is None:
+                    frames = np.empty((len(chosen), *frame.shape), np.uint8)
+                frames[place] = frame
+        assert frames is not None, "no frame was asked for"
+        return frames
 
-    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
-        """Yield the frames of one episode after the other: uint8 ``[T, px, px, 3]``."""
-        for pair in self._episodes:
-            yield read_episode(self._folder, *pair).frames
+    def episode(self, index: int) -> NDArray[np.uint8]:
+        """Return all frames of the episode of that place in the sequence: uint8 ``[T, px, px, 3]``."""
+        return read_episode(self._folder, *self._episodes[index]).frames
 
 
 class FrameFile:
@@ -79,12 +82,21 @@ class FrameFile:
         return self._num_frames
 
     def __getitem__(self, chosen: NDArray[np.int64], /) -> NDArray[np.uint8]:
-        """Return the frames of numbers ``[n]``: uint8 ``[n, px, px, 3]``."""
+        """Return the frames of numbers ``[n]``: uint8 ``[n, px, px, 3]``.
+
+        Raises:
+            ValueError: the file has become shorter meanwhile.
+        """
         frames = np.empty((len(chosen), *self._shape), np.uint8)
         for number, frame in zip(chosen.tolist(), frames, strict=True):
             assert 0 <= number < self._num_frames, f"frame {number} of {self._num_frames}"
             self._stream.seek(number * self._size)
-            self._stream.readinto(frame.data)
+            got = self._stream.readinto(frame.data)
+            if got != self._size:
+                raise ValueError(
+                    f"{self._stream.name}: frame {number} has {got} bytes; expected {self._size}; something else cuts the "
+                    "file: leave work/ alone and run the same command, which unpacks it again"
+                )
         return frames
 
     def close(self) -> None:
@@ -100,10 +112,13 @@ def unpack(episodes: EpisodeFrames, path: Path, pixels: int) -> FrameFile:
     """
     if not path.is_file() or path.stat().st_size != size_of(len(episodes), pixels):
         with atomic_file(path) as scratch, scratch.open("wb") as stream:
-            for length, frames in zip(episodes.lengths, episodes, strict=True):
-                if frames.shape != (length, pixels, pixels, 3):
-                    raise ValueError(
-                        f"an episode has frames {list(frames.shape)}; expected {[length, pixels, pixels, 3]}; {REMEDY}"
-                    )
-                stream.write(np.ascontiguousarray(frames).data)
+            for index, length in enumerate(episodes.lengths):
+                # No variable here: it would hold an episode while the next one is read.
+                _append(stream, episodes.episode(index), (length, pixels, pixels, 3))
     return FrameFile(path, pixels)
+
+
+def _append(stream: BinaryIO, frames: NDArray[np.uint8], expected: tuple[int, ...]) -> None:
+    if frames.shape != expected:
+        raise ValueError(f"an episode has frames {list(frames.shape)}; expected {list(expected)}; {REMEDY}")
+    stream.write(np.ascontiguousarray(frames).data)

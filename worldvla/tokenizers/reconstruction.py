@@ -18,6 +18,9 @@ from worldvla.tokenizers.image import ImageTokenizer
 THRESHOLD = 20  # grey levels of 255
 MEDIAN_FRAMES = 256  # evenly spaced; more change the median little
 BATCH = 32  # frames that are measured at once
+# Frames that a measurement needs beside the sample: a batch, decoded or with noise, and the numbers of one frame, at most
+# four arrays of eight bytes for each of its own.
+WORKING_FRAMES = BATCH + 32
 SCALE = 2  # of the picture
 MARGIN = 24  # pixels above each row of the picture, for its label
 
@@ -29,7 +32,8 @@ def evenly_spaced(frames: Frames, count: int) -> NDArray[np.uint8]:
 
 def median_frame(frames: Frames) -> NDArray[np.uint8]:
     """Return the median over time of frames: uint8 [side, side, 3]."""
-    return np.median(evenly_spaced(frames, MEDIAN_FRAMES), axis=0).astype(np.uint8)
+    chosen = evenly_spaced(frames, MEDIAN_FRAMES)
+    return np.median(chosen, axis=0, overwrite_input=True).astype(np.uint8)  # or it would sort a copy
 
 
 def foreground(images: Tensor, median: Tensor) -> Tensor:
@@ -47,18 +51,14 @@ def measure(tokenizer: ImageTokenizer, frames: NDArray[np.uint8], median: NDArra
     """
     random = np.random.default_rng(0)
     counts = np.zeros(tokenizer.num_codes, np.int64)
-    error, foreground_error, num_moved, num_stable = 0, 0, 0, 0  # whole numbers: exact in any order
+    sums, num_stable = np.zeros(3, np.int64), 0  # whole numbers: exact in any order
     for start in range(0, len(frames), BATCH):
         batch = frames[start : start + BATCH]
         codes = tokenizer.encode(batch)
-        errors = (tokenizer.decode(codes).astype(np.int64) - batch) ** 2
-        moved = np.abs(batch.astype(int) - median).max(axis=-1) > THRESHOLD
-        noisy = np.clip(np.rint(batch + random.normal(0.0, 1.0, batch.shape)), 0, 255).astype(np.uint8)
+        sums += _errors(batch, tokenizer.decode(codes), median)
+        num_stable += int((tokenizer.encode(_with_noise(batch, random)) == codes).sum())
         counts += np.bincount(codes.ravel(), minlength=tokenizer.num_codes)
-        error += int(errors.sum())
-        foreground_error += int(errors[moved].sum())
-        num_moved += int(moved.sum())
-        num_stable += int((tokenizer.encode(noisy) == codes).sum())
+    error, foreground_error, num_moved = sums.tolist()
     shares = counts / counts.sum()
     entropy = -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum()
     return {
@@ -68,6 +68,24 @@ def measure(tokenizer: ImageTokenizer, frames: NDArray[np.uint8], median: NDArra
         "codes_perplexity": float(np.exp(entropy)),
         "stable_codes": float(num_stable / counts.sum()),
     }
+
+
+def _errors(frames: NDArray[np.uint8], decoded: NDArray[np.uint8], median: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return the sums of the squared errors and of those of the foreground, and the number of its pixels."""
+    sums = np.zeros(3, np.int64)
+    for frame, other in zip(frames, decoded, strict=True):
+        errors = (other.astype(np.int32) - frame) ** 2
+        moved = np.abs(frame.astype(np.int32) - median).max(axis=-1) > THRESHOLD
+        sums += [errors.sum(), errors[moved].sum(), moved.sum()]
+    return sums
+
+
+def _with_noise(frames: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+    """Return frames with noise of one grey level (standard deviation)."""
+    noisy = np.empty_like(frames)
+    for frame, other in zip(frames, noisy, strict=True):
+        other[:] = np.clip(np.rint(frame + random.normal(0.0, 1.0, frame.shape)), 0, 255)
+    return noisy
 
 
 def _psnr(mean_squared_error: float) -> float:
