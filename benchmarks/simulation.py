@@ -6,7 +6,6 @@ One thread, in one process, ours and theirs in turn on the same states and actio
 that they give the same bits. Without LIBERO's assets: the embedded suite alone.
 """
 
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import numpy as np
 from worldvla.params.benchmarks import SUITES
 from worldvla.simulation import engine
 from worldvla.simulation.libero import Environment, init_states
+from worldvla.simulation.libero_assets import find_assets
 from worldvla.simulation.tasks import Task, tasks
 
 engine.import_simulator()
@@ -85,8 +85,10 @@ def main() -> None:
     """Print a table."""
     print(f"milliseconds, stock -> ours; frames of {PIXELS} px, published -> simple looks")
     print(f"mini goal       step {shown(measure_step(tasks('mini', 'goal')[0]))}", flush=True)
-    if "LIBERO_ASSETS" not in os.environ:
-        print("LIBERO: set LIBERO_ASSETS to the folder of its assets")
+    try:
+        find_assets()
+    except ValueError as error:
+        print(f"LIBERO: {error}")
         return
     for suite in SUITES["libero"]:
         task = tasks("libero", suite)[0]
