@@ -6,7 +6,6 @@ One thread, in one process, ours and theirs in turn on the same states and actio
 that they give the same bits. Without LIBERO's assets: the embedded suite alone.
 """
 
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -15,8 +14,15 @@ from typing import Any
 import numpy as np
 
 from worldvla.params.benchmarks import SUITES
+from worldvla.simulation import engine
 from worldvla.simulation.libero import Environment, init_states
+from worldvla.simulation.libero_assets import find_assets
 from worldvla.simulation.tasks import Task, tasks
+
+engine.import_simulator()
+from libero.libero.envs.env_wrapper import ControlEnv  # noqa: E402
+
+from worldvla.simulation.problems import build  # noqa: E402
 
 PIXELS = 128
 NUM_RESETS, NUM_STEPS, NUM_FRAMES = 5, 60, 10
@@ -40,16 +46,18 @@ def hard_reset(environment: Any, state: np.ndarray) -> None:
 
 
 def measure_step(task: Task) -> tuple[float, float]:
-    """Return milliseconds of a control step: robosuite's own on our simulation, and ours."""
+    """Return milliseconds of a control step: robosuite's own, without the sensors that nothing reads, and ours."""
+    theirs, ours = [], []
     with Environment(task, pixels=16, seed=0) as environment:
-        environment.restore(init_states(task)[0])
-        stock, ours = [], []
+        environment.restore(init_states(task)[0])  # which selects the assets and the physics step
+        stock = build(task, "simple")
         for action in ACTIONS:
-            before = environment.state()
-            stock.append(milliseconds(lambda action=action: environment.robosuite.step(action)))
-            environment.robosuite.sim.set_state_from_flattened(before)
+            stock.sim.set_state_from_flattened(environment.state())
+            stock.sim.forward()
+            theirs.append(milliseconds(lambda action=action: stock.step(action)))
             ours.append(milliseconds(lambda action=action: environment.step(action)))
-    return statistics.median(stock), statistics.median(ours)
+        stock.close()
+    return statistics.median(theirs), statistics.median(ours)
 
 
 def measure_reset(task: Task) -> tuple[float, float]:
@@ -57,8 +65,6 @@ def measure_reset(task: Task) -> tuple[float, float]:
     states = init_states(task)[:NUM_RESETS]
     with Environment(task, pixels=16, seed=0, looks="published") as environment:
         ours = [milliseconds(lambda state=state: environment.restore(state)) for state in states]
-        from libero.libero.envs.env_wrapper import ControlEnv
-
         stock = ControlEnv(bddl_file_name=str(task.bddl_file), use_camera_obs=False, ignore_done=True).env
         theirs = [milliseconds(lambda state=state: hard_reset(stock, state)) for state in states]
         stock.close()
@@ -79,8 +85,10 @@ def main() -> None:
     """Print a table."""
     print(f"milliseconds, stock -> ours; frames of {PIXELS} px, published -> simple looks")
     print(f"mini goal       step {shown(measure_step(tasks('mini', 'goal')[0]))}", flush=True)
-    if "LIBERO_ASSETS" not in os.environ:
-        print("LIBERO: set LIBERO_ASSETS to the folder of its assets")
+    try:
+        find_assets()
+    except ValueError as error:
+        print(f"LIBERO: {error}")
         return
     for suite in SUITES["libero"]:
         task = tasks("libero", suite)[0]

@@ -16,8 +16,8 @@ from worldvla.data.hub import fetching, published
 from worldvla.data.raw import task_file, unusable_demonstrations, validate_raw
 from worldvla.data.work import work_folder
 from worldvla.params import strict
-from worldvla.params.benchmarks import suite_entry
 from worldvla.params.download import DownloadParams
+from worldvla.simulation import engine
 from worldvla.simulation.libero_assets import ensure_assets
 from worldvla.simulation.recording import Recording, record
 from worldvla.simulation.tasks import Task, chosen_tasks
@@ -27,11 +27,13 @@ def main(*, params: Path, out: Path) -> None:
     """Download, copy or record the demonstrations of one suite."""
     settings = strict.read(DownloadParams, params)
     suite = chosen_tasks(settings.benchmark, settings.suite, settings.tasks)
-    work = work_folder("download", asdict(settings))
+    scripted = settings.demonstrations == "scripted"
+    if scripted:
+        ensure_assets(settings.benchmark)
+    work = work_folder("download", [asdict(settings), engine.describe(settings.benchmark) if scripted else ""])
     sources: dict[str, dict[str, str]] = {}
     with files.atomic_folder(out) as folder:
-        if settings.demonstrations == "scripted":
-            ensure_assets(settings.benchmark)
+        if scripted:
             count = settings.demonstrations_per_task
             record(Recording(settings.benchmark, settings.suite, settings.tasks, settings.seed, count), work, folder)
         elif settings.demonstrations == "hub":
@@ -55,9 +57,7 @@ def main(*, params: Path, out: Path) -> None:
 def place_published(name: str, suite: list[Task], folder: Path) -> dict[str, dict[str, str]]:
     """Fetch every task's published file, verified, and place them all; return where each came from, by task."""
     publication = published.load("demonstrations")
-    paths = {
-        task.name: task_file(Path(suite_entry("libero", name).libero_name), task.name).as_posix() for task in suite
-    }
+    paths = {task.name: task_file(Path(task.folder), task.name).as_posix() for task in suite}
     fetched = fetching.fetch_files(publication, list(paths.values()), folder)
     for task, path in paths.items():
         fetching.place(fetched[path], task_file(folder, task))
@@ -89,9 +89,9 @@ def copy_local(source: str | None, suite: list[Task], folder: Path) -> None:
 
 def suite_folder(source: Path, suite: list[Task]) -> Path:
     """Return the folder with a suite's files: the one given, or the suite's in it, as LIBERO keeps them: libero_goal."""
-    name = suite_entry(suite[0].benchmark, suite[0].suite).libero_name or f"mini_{suite[0].suite}"
+    inner = source / suite[0].folder
     has_files = any(task_file(source, task.name).is_file() for task in suite)
-    return source / name if (source / name).is_dir() and not has_files else source
+    return inner if inner.is_dir() and not has_files else source
 
 
 if __name__ == "__main__":

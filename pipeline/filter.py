@@ -25,7 +25,7 @@ from worldvla.data.raw import task_files
 from worldvla.data.work import work_folder
 from worldvla.params import strict
 from worldvla.params.filter import FilterParams
-from worldvla.simulation import libero
+from worldvla.simulation import engine, libero
 from worldvla.simulation.libero_assets import ensure_assets
 from worldvla.simulation.tasks import chosen_tasks
 
@@ -37,7 +37,7 @@ def main(*, params: Path, raw: Path, out: Path) -> None:
     filter_tasks = [FilterTask(settings.suite, t.name, t.index, t.language, settings.pixels) for t in tasks]
     sources = [files.file_digest(path) for path in task_files(raw, [task.name for task in tasks])]
     ensure_assets(settings.benchmark)
-    work = work_folder("filter", [asdict(settings), sources])
+    work = work_folder("filter", [asdict(settings), sources, engine.describe(settings.benchmark)])
     units = cut_units(filter_tasks, raw, work)
     print(expectation(units), flush=True)
     run_units(units, functools.partial(replay_unit, settings))

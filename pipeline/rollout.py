@@ -42,7 +42,7 @@ def main(*, params: Path, model: Path, tokenizer: Path, out: Path, timing: Path)
         for task in chosen_tasks(settings.benchmark, settings.suite, settings.tasks)
         for number, state in enumerate(libero.init_states(task)[: settings.init_states_per_task])
     ]
-    made_of = _made_of(params, model, tokenizer)
+    made_of = _made_of(params, model, tokenizer, engine.describe(settings.benchmark))
     work = work_folder("rollout", made_of)
     make_environment = functools.partial(
         libero.Environment, pixels=settings.pixels, seed=settings.seed, looks=settings.looks
@@ -65,15 +65,15 @@ def main(*, params: Path, model: Path, tokenizer: Path, out: Path, timing: Path)
     print(f"wrote {out}: {len(outcomes)} episodes in {seconds:.0f} s, {len(videos)} videos. Next: dvc repro report")
 
 
-def _made_of(params: Path, model: Path, tokenizer: Path) -> dict[str, str]:
-    """Return the simulator's versions and the sha256 of everything that decides the result.
+def _made_of(params: Path, model: Path, tokenizer: Path, simulator: str) -> dict[str, str]:
+    """Return the simulator and the sha256 of everything that decides the result.
 
     That of the training data is taken from the model's card.
     """
     card = re.search(r"\| shards sha256 \| (\w+)", (model / "README.md").read_text(encoding="utf-8"))
     weights = [[path.name, file_digest(path)] for path in sorted(model.glob("*.safetensors"))]
     return {
-        "simulator": ", ".join(f"{name} {version}" for name, version in engine.versions().items()),
+        "simulator": simulator,
         "params": file_digest(params),
         "data": card[1] if card else "unknown",
         "tokenizer": folder_digest(tokenizer),

@@ -29,8 +29,6 @@ def write_demonstrations(folder: Path) -> None:
             ee_states=np.zeros((4, 6)),
             gripper_states=np.zeros((4, 2)),
             joint_states=np.zeros((4, 7)),
-            agentview_rgb=np.zeros((4, 8, 8, 3), np.uint8),
-            eye_in_hand_rgb=np.zeros((4, 8, 8, 3), np.uint8),
             model_file="<mujoco/>",
         )
         write_raw(task_file(folder, task.name), header, [demonstration] * 3)

@@ -20,7 +20,6 @@ HEADER = raw.RawHeader(
 
 def demonstration(seed, num_steps=5):
     random = np.random.default_rng(seed)
-    images = random.integers(0, 256, (2, num_steps, 16, 16, 3), np.uint8)
     return raw.RawDemonstration(
         actions=random.uniform(-1, 1, (num_steps, 7)),
         states=random.normal(size=(num_steps, 20)),
@@ -28,18 +27,16 @@ def demonstration(seed, num_steps=5):
         ee_states=random.normal(size=(num_steps, 6)),
         gripper_states=random.normal(size=(num_steps, 2)),
         joint_states=random.normal(size=(num_steps, 7)),
-        agentview_rgb=images[0],
-        eye_in_hand_rgb=images[1],
         model_file="<mujoco/>",
     )
 
 
 def filtered_episode(demo, num_steps=3):
     recorded = demonstration(7, num_steps)
-    assert recorded.agentview_rgb is not None
+    frames = np.random.default_rng(7).integers(0, 256, (num_steps, 16, 16, 3), np.uint8)
     fields = {field.name for field in dataclasses.fields(episodes.FilteredEpisode)}
     values = {name: value for name, value in vars(recorded).items() if name in fields}
-    return episodes.FilteredEpisode(demo=demo, frames=recorded.agentview_rgb, **values)
+    return episodes.FilteredEpisode(demo=demo, frames=frames, **values)
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 """LIBERO's forty tasks: a reset and a step give the bits of robosuite's own, slower ones, again and in another process.
 
-Needs LIBERO's assets in the folder that the environment variable LIBERO_ASSETS names. Takes ten minutes on one core.
+Takes a quarter of an hour.
 """
 
-import os
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
+from libero_marks import LIBERO
 
 from worldvla.params.benchmarks import SUITES
 from worldvla.simulation import engine
@@ -15,26 +15,25 @@ from worldvla.simulation.libero import Environment, init_states
 from worldvla.simulation.tasks import Task, tasks
 from worldvla.workers import spawn_context
 
-pytestmark = [
-    pytest.mark.libero,
-    pytest.mark.skipif("LIBERO_ASSETS" not in os.environ, reason="LIBERO_ASSETS names no folder of LIBERO's assets"),
-]
+pytestmark = LIBERO
 
 ACTIONS = np.random.default_rng(1).uniform(-1, 1, (40, 7))
 PIXELS = 64
-RENDER_EVERY = 10
 ALL = [task for suite in SUITES["libero"] for task in tasks("libero", suite)]
 
 
 def episode(environment: Environment, state: np.ndarray) -> list[np.ndarray]:
-    """Return states, controls and some frames of 40 steps after a reset."""
+    """Return states, controls, frames and successes of 40 steps after a reset."""
     environment.restore(state)
     found = []
-    for number, action in enumerate(ACTIONS):
-        environment.step(action)
-        found += [environment.state(), np.array(environment.robosuite.sim.data.ctrl)]
-        if number % RENDER_EVERY == 0:
-            found.append(environment.frame())
+    for action in ACTIONS:
+        success = environment.step(action)
+        found += [
+            environment.state(),
+            np.array(environment.robosuite.sim.data.ctrl),
+            environment.frame(),
+            np.array(success),
+        ]
     return found
 
 
@@ -59,11 +58,10 @@ def stock_episode(task: Task, state: np.ndarray) -> list[np.ndarray]:
     env.sim.forward()
     env._post_process()
     found = []
-    for number, action in enumerate(ACTIONS):
+    for action in ACTIONS:
         env.step(action)
-        found += [env.sim.get_state().flatten(), np.array(env.sim.data.ctrl)]
-        if number % RENDER_EVERY == 0:
-            found.append(env.sim.render(width=PIXELS, height=PIXELS, camera_name="agentview")[::-1, ::-1])
+        frame = env.sim.render(width=PIXELS, height=PIXELS, camera_name="agentview")[::-1, ::-1]
+        found += [env.sim.get_state().flatten(), np.array(env.sim.data.ctrl), frame, np.array(env._check_success())]
     env.close()
     return found
 
@@ -83,13 +81,12 @@ def test_a_reset_and_a_step_have_the_bits_of_the_stock_ones_here_and_in_another_
                 np.testing.assert_array_equal(got, expected, err_msg=name)
 
 
-def test_simple_looks_change_no_state():
-    task = tasks("libero", "spatial")[4]
-    state = init_states(task)[0]
+@pytest.mark.parametrize("task", ALL, ids=lambda task: f"{task.suite}-{task.index}")
+def test_simple_looks_change_no_state(task):
     states = []
     for looks in ("published", "simple"):
-        with Environment(task, pixels=PIXELS, seed=0, looks=looks) as environment:
-            environment.reset(state)
+        with Environment(task, pixels=16, seed=0, looks=looks) as environment:
+            environment.reset(init_states(task)[0])
             for action in ACTIONS[:10]:
                 environment.step(action)
             states.append(environment.state())

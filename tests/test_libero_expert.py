@@ -1,9 +1,8 @@
 """The scripted expert for LIBERO's own tasks, and where its demonstrations start."""
 
-import os
-
 import numpy as np
 import pytest
+from libero_marks import needs_libero
 
 from worldvla.simulation.commands import CLOSE, OPEN
 from worldvla.simulation.libero import Environment, init_states
@@ -13,17 +12,6 @@ from worldvla.simulation.libero_expert.expert import LiberoExpert
 from worldvla.simulation.libero_expert.starts import draw_start
 from worldvla.simulation.libero_gallery import Outcome, attempt, page
 from worldvla.simulation.tasks import tasks
-
-libero = [
-    pytest.mark.libero,
-    pytest.mark.skipif("LIBERO_ASSETS" not in os.environ, reason="LIBERO_ASSETS names no folder of LIBERO's assets"),
-]
-
-
-def needs_libero(test):
-    for mark in libero:
-        test = mark(test)
-    return test
 
 
 def environment(suite: str, index: int) -> Environment:
@@ -61,10 +49,22 @@ def test_open_fingers_need_room_and_the_hand_pushes_light_things_aside():
 
 def test_the_page_names_what_is_not_solved():
     book, mug = (tasks("libero", "long")[index] for index in (5, 9))
-    text = page({"long": [Outcome(book, [50, 60], []), Outcome(mug, [], [0, 1])]}, 2)
+    text = page({"long": [Outcome(book, [50, 60], []), Outcome(mug, [], [0, 1])]}, 2, "mujoco 3.3.2")
     assert f"| 5 | {book.language} | 2/2 | 55 | 60 |  |" in text
     assert f"| 9 | {mug.language} | 0/2 |  |  | 0, 1 |" in text
     assert f"- long, {mug.language}: the mug has to go in sideways" in text
+    assert "mujoco 3.3.2." in text
+
+
+@pytest.mark.parametrize("steps", [[], [50]])
+def test_what_params_refuse_is_what_is_solved_from_fewer_than_half_of_the_states(steps):
+    book, mug = (tasks("libero", "long")[index] for index in (5, 9))
+    with pytest.raises(
+        ValueError, match=rf"unsolved.py and the expert disagree about \['{book.name}'\]; expected there"
+    ):
+        page({"long": [Outcome(book, steps, [1, 2]), Outcome(mug, steps, [1, 2])]}, 3, "")
+    with pytest.raises(ValueError, match=rf"disagree about \['{mug.name}'\]"):
+        page({"long": [Outcome(book, [50, 60], [2]), Outcome(mug, [50, 60], [2])]}, 3, "")
 
 
 @needs_libero

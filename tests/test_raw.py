@@ -31,8 +31,6 @@ def test_raw_file_has_liberos_layout(raw_file):
         assert demo["rewards"][()].tolist() == demo["dones"][()].tolist() == [0] * 6 + [1]
         assert (demo.attrs["init_state"] == original.states[0]).all()
         assert (demo["obs/ee_ori"][()] == original.ee_states[:, 3:]).all()
-        assert (demo["obs/agentview_rgb"][()] == original.agentview_rgb).all()
-        assert (demo["obs/eye_in_hand_rgb"][()] == original.eye_in_hand_rgb).all()
 
 
 def test_raw_trajectories_come_in_numeric_order_and_unchanged(raw_file):
@@ -192,7 +190,7 @@ def test_what_no_replay_reads_is_not_asked_for(raw_file):
         del data["demo_3"]
         for demo in data.values():
             demo.attrs.clear()
-            for name in ("rewards", "dones", "robot_states", "obs/eye_in_hand_rgb", "obs/ee_pos"):
+            for name in ("rewards", "dones", "robot_states", "obs/ee_pos"):
                 del demo[name]
     assert raw.validate_raw(raw_file, TASK, "other words") == (11, sum(range(4, 16)) - 7)
     with pytest.raises(ValueError, match=rf"demonstrations of '{TASK}_demo.hdf5'; expected 'turn_on_the_stove'"):

@@ -101,7 +101,7 @@ class TestResolve:
         files = {name: yaml.safe_load(text) for name, text in resolved().items()}
         sections = files["goal"]["download"], files["goal-main"]["filter"], files["action-goal"]["rollout"]
         assert [section["tasks"] for section in sections] == [[1, 3]] * 3
-        assert files["report"]["report"]["tasks"] == {"goal": [2, 4]}
+        assert files["report"]["report"]["num_tasks"] == {"goal": [2, 4]}
 
     def test_a_task_that_the_expert_does_not_solve_is_refused_where_it_would_record_it(self, monkeypatch):
         names = task_names("libero", "object")
@@ -109,7 +109,7 @@ class TestResolve:
         edit("params.yaml", benchmark="libero", suites=["object"])
         assert faults() == [
             f"params.yaml: demonstrations is 'scripted', but the expert does not solve '{names[3]}' of the suite 'object' "
-            "(it drops the sauce); make tasks {object: [0, 1, 2, 4, 5, 6, 7, 8, 9]}, or demonstrations: hub"
+            "(it drops the sauce); make tasks {object: [0, 1, 2, 4, 5, 6, 7, 8, 9]}, or demonstrations: hub and looks: published"
         ]
         edit("params.yaml", tasks={"object": [0, 9]})
         resolved()

@@ -42,7 +42,7 @@ class FakeSimulator:
                 raise RuntimeError("the arm fell off")
         return bool(self.sum[0] > self.wanted)
 
-    def frame(self, camera: str = "agentview", pixels: int | None = None) -> np.ndarray:
+    def frame(self, pixels: int | None = None) -> np.ndarray:
         side = pixels or 16
         return np.full((side, side, 3), 10 * self.sum[0] % 255, np.uint8) + np.uint8(self.task.index)
 

@@ -4,14 +4,14 @@
                           env_args (json), num_demos, total (steps)
     data/demo_<i>   attrs num_samples, model_file (MuJoCo XML), init_state
                     actions (T, 7), states (T, n), robot_states (T, 9), rewards (T,), dones (T,)
-    data/demo_<i>/obs   agentview_rgb, eye_in_hand_rgb (T, px, px, 3), ee_pos (T, 3), ee_ori (T, 3), ee_states (T, 6),
-                    gripper_states (T, 2), joint_states (T, 7)
+    data/demo_<i>/obs   ee_pos (T, 3), ee_ori (T, 3), ee_states (T, 6), gripper_states (T, 2), joint_states (T, 7);
+                    published files also agentview_rgb, eye_in_hand_rgb (T, px, px, 3)
 
 ``states[t]`` is the simulator's state before ``actions[t]``; observations are taken after it. Rewards and dones are 0
 with a final 1 whatever happened. Source: LIBERO ``scripts/create_dataset.py``, commit 1952000.
 
-Written whole; of what is read only ``actions`` and ``states`` are needed, as a replay needs no more. So files that
-others have filtered or stripped will do.
+Ours are written without pictures, which the filter renders; of what is read only ``actions`` and ``states`` are needed.
+So files that others have filtered or stripped will do.
 """
 
 import json
@@ -23,7 +23,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from worldvla.data.frames import write_frames
 from worldvla.data.hdf5 import (
     last_step,
     member,
@@ -52,7 +51,7 @@ class RawHeader:
 class RawDemonstration:
     """One demonstration of T steps as recorded, no-ops included.
 
-    Images are as robosuite renders them: upside down ("opengl" convention).
+    Without pictures: the filter renders what it keeps.
     """
 
     actions: np.ndarray  # float64 [T, 7] controller commands
@@ -62,10 +61,6 @@ class RawDemonstration:
     gripper_states: np.ndarray  # float64 [T, 2] finger positions (m)
     joint_states: np.ndarray  # float64 [T, 7] (rad)
     model_file: str  # MuJoCo XML of the scene
-    agentview_rgb: np.ndarray | None = (
-        None  # uint8 [T, px, px, 3]; None: not rendered, the filter renders what it keeps
-    )
-    eye_in_hand_rgb: np.ndarray | None = None  # uint8 [T, px, px, 3]
 
 
 def write_raw(path: Path, header: RawHeader, demonstrations: Iterable[RawDemonstration]) -> int:
@@ -120,13 +115,9 @@ def _write_demonstration(group: h5py.Group, demonstration: RawDemonstration) -> 
         "obs/gripper_states": demonstration.gripper_states,
         "obs/joint_states": demonstration.joint_states,
     }
-    views = {"obs/agentview_rgb": demonstration.agentview_rgb, "obs/eye_in_hand_rgb": demonstration.eye_in_hand_rgb}
-    images = {name: frames for name, frames in views.items() if frames is not None}
-    for name, array in (arrays | images).items():
+    for name, array in arrays.items():
         assert len(array) == num_steps, f"{name} has {len(array)} steps, actions {num_steps}"
     write_arrays(group, arrays)
-    for name, frames in images.items():
-        write_frames(group, name, frames)
     group.attrs["num_samples"] = num_steps
     group.attrs["model_file"] = demonstration.model_file
     group.attrs["init_state"] = demonstration.states[0]

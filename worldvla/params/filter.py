@@ -18,7 +18,7 @@ class FilterParams:
     looks: Looks
     # Side of the images that the model sees, in pixels.
     pixels: int
-    # Of the hard reset before each replay.
+    # Of what a state does not hold, as the poses of LIBERO's fixtures.
     seed: int
 
     def __post_init__(self) -> None:

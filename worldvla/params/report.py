@@ -52,7 +52,7 @@ class ReportParams:
     # Of LIBERO's scenes.
     looks: Looks
     # By suite: how many of its tasks were chosen, and how many it has.
-    tasks: dict[str, tuple[int, ...]]
+    num_tasks: dict[str, tuple[int, ...]]
     # Which episodes are held out, and on which tasks the ablations are scored: those trained on, or all.
     split: Protocol
     ablation_tasks: AblationTasks

@@ -224,7 +224,7 @@ class _Resolver:
             demonstrations=experiment.demonstrations,
             suites=experiment.suites,
             looks=experiment.looks,
-            tasks={suite: (len(self._tasks(suite)), len(names)) for suite, names in self.names.items()},
+            num_tasks={suite: (len(self._tasks(suite)), len(names)) for suite, names in self.names.items()},
             split=experiment.split,
             ablation_tasks=experiment.ablation_tasks,
             variants=variants,

@@ -31,7 +31,7 @@ class RolloutParams:
     max_steps: int
     # Rollouts per task to film, from the first of its initial states: the same for every run, to compare them.
     films_per_task: int
-    # Of the hard reset before each rollout.
+    # Of what a state does not hold, as the poses of LIBERO's fixtures.
     seed: int
 
     def __post_init__(self) -> None:

@@ -37,12 +37,13 @@ def selection_faults(chosen: Chosen, suite: str, names: Sequence[str]) -> list[s
 
 def expert_faults(chosen: Chosen, suite: str, names: Sequence[str]) -> list[str]:
     """Return a sentence if a chosen task of a LIBERO suite is one that the scripted expert does not solve."""
-    unsolved = [names[index] for index in chosen_indices(chosen, suite, names) if names[index] in UNSOLVED]
+    indices = chosen_indices(chosen, suite, names)
+    unsolved = [names[index] for index in indices if names[index] in UNSOLVED]
     if not unsolved:
         return []
-    solved = [index for index, name in enumerate(names) if name not in UNSOLVED]
+    solved = [index for index in indices if names[index] not in UNSOLVED]
     return [
         f"demonstrations is 'scripted', but the expert does not solve '{unsolved[0]}' of the suite '{suite}'"
         f"{f' and {len(unsolved) - 1} more' if len(unsolved) > 1 else ''} ({UNSOLVED[unsolved[0]]}); make tasks "
-        f"{{{suite}: {solved}}}, or demonstrations: hub"
+        f"{{{suite}: {solved}}}, or demonstrations: hub and looks: published"
     ]

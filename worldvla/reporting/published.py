@@ -24,7 +24,7 @@ def published(table: str) -> dict[Any, dict[Any, Any]]:
 def comparability(params: ReportParams) -> str:
     """Return why our numbers cannot be compared with the paper's; where they can, what is left to judge."""
     if params.benchmark == "libero":
-        reasons = ["some of the tasks"] * any(chosen < every for chosen, every in params.tasks.values())
+        reasons = ["some of the tasks"] * any(chosen < every for chosen, every in params.num_tasks.values())
         reasons += ["other demonstrations"] * (params.demonstrations == "scripted")
         reasons += ["other looks"] * (params.looks != "published")
     else:

@@ -104,7 +104,9 @@ def tasks(params: ReportParams, runs: Iterable[Episodes | Absent]) -> str:
 
 def _cut(params: ReportParams, suites: set[str]) -> str:
     """Return the sentence that suites were cut to some of their tasks; nothing if they were not."""
-    chosen, every = (sum(params.tasks[suite][place] for suite in suites & set(params.tasks)) for place in (0, 1))
+    chosen, every = (
+        sum(params.num_tasks[suite][place] for suite in suites & set(params.num_tasks)) for place in (0, 1)
+    )
     return f" Of {every} tasks {chosen} were chosen, by `tasks` in params.yaml." if chosen < every else ""
 
 

@@ -16,7 +16,8 @@ BURST_PROBABILITY = 0.015  # per step
 BURST_STEPS = 2
 MAX_HESITATIONS = 4
 HESITATION_PROBABILITY = 0.6  # per step of a calm arm, until all are spent
-CALM_M = 0.006  # moved by hand and fingers in a step; a replay without the hesitation has to arrive where it would have
+# Speed of a calm hand and calm fingers: a replay without the hesitation has to arrive where it would have.
+CALM_M_S = 0.04
 CALM_COMMAND = 0.5
 FAILURE_PROBABILITY = 0.04  # per demonstration
 NUM_FAILURE_STEPS = 4
@@ -28,6 +29,7 @@ class Demonstrator:
     def __init__(self, environment: Environment, expert: Expert, generator: np.random.Generator) -> None:
         """Take an environment that was just restored, and an expert for its task."""
         self._environment, self._expert, self._generator = environment, expert, generator
+        self._calm_m = CALM_M_S / environment.robosuite.control_freq  # in a step
         self._last = DUMMY_ACTION
         self._pose = self._current_pose()
         self._hesitations = int(generator.integers(MAX_HESITATIONS + 1))
@@ -50,7 +52,7 @@ class Demonstrator:
 
     def _next(self) -> np.ndarray:
         pose = self._current_pose()
-        calm = bool(np.abs(pose - self._pose).max() < CALM_M and np.abs(self._last[:3]).max() <= CALM_COMMAND)
+        calm = bool(np.abs(pose - self._pose).max() < self._calm_m and np.abs(self._last[:3]).max() <= CALM_COMMAND)
         self._pose = pose
         if self._failure_step is not None and self._num_steps >= self._failure_step:
             return command((0, 0, 1), OPEN)

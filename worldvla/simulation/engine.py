@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import os
+import re
 import sys
 import types
 import warnings
@@ -12,7 +13,7 @@ import yaml
 from worldvla.files import write_text
 from worldvla.simulation import rendering
 from worldvla.simulation.cache import CACHE
-from worldvla.simulation.libero_assets import forbid_downloads
+from worldvla.simulation.libero_assets import describe_assets, forbid_downloads
 from worldvla.simulation.tasks import libero_root
 
 PACKAGES = ("mujoco", "robosuite", "hf-libero")
@@ -48,6 +49,12 @@ def versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
+def describe(benchmark: str) -> str:
+    """Return what simulates a benchmark, in words: packages with versions, and LIBERO's assets."""
+    parts = [f"{name} {version}" for name, version in versions().items()]
+    return ", ".join([*parts, describe_assets()] if benchmark == "libero" else parts)
+
+
 def check_mujoco(version: str | None = None) -> None:
     """Refuse a MuJoCo in which LIBERO's initial states do not rest, and warn of one that renders otherwise.
 
@@ -64,7 +71,7 @@ def check_mujoco(version: str | None = None) -> None:
     Source: issues 88 and 141 of LIBERO, 4390 of lerobot.
     """
     version = version or importlib.metadata.version("mujoco")
-    numbers = tuple(int(part) for part in version.split(".")[:3])
+    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:3])
     if numbers >= (3, 4):
         raise ValueError(
             f"MuJoCo is {version}; expected 3.3.2, for from 3.4 on LIBERO's initial states are not at rest and success "

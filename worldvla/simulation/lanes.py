@@ -40,7 +40,7 @@ class Simulator(Protocol):
         """Execute one action (float64 [7]) and return whether the task is accomplished now."""
         ...
 
-    def frame(self, camera: str = ..., pixels: int | None = ...) -> np.ndarray:
+    def frame(self, pixels: int | None = ...) -> np.ndarray:
         """Render an upright RGB frame, uint8 [pixels, pixels, 3]."""
         ...
 

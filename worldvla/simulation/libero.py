@@ -4,6 +4,8 @@ Nothing here imports robosuite, MuJoCo or LIBERO until an environment is built o
 """
 
 import atexit
+import contextlib
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -71,7 +73,6 @@ class Environment:
         pixels: int,
         seed: int,
         looks: Looks = "simple",
-        cameras: tuple[str, ...] = ("agentview",),
     ) -> None:
         """Build the scene.
 
@@ -79,14 +80,13 @@ class Environment:
             task: what to build.
             pixels: side of the frames.
             seed: decides what the state vector does not hold (fixtures of the LIBERO suites).
-            looks: of LIBERO's scenes: published, or simple, which render in a fifth of the time. The mini suites have
-                their own.
-            cameras: the cameras that ``frame`` may ask for.
+            looks: of LIBERO's scenes: published, or simple, which render in a third of the time. The mini suites have
+                simple ones of their own.
 
         Raises:
             ValueError: no OpenGL library, LIBERO's assets are absent, or a MuJoCo of other results.
         """
-        self.task, self._pixels, self._seed, self._cameras = task, pixels, seed, cameras
+        self.task, self._pixels, self._seed = task, pixels, seed
         self._mini = task.benchmark == "mini"
         self._assets = mini_assets.folder() if self._mini else find_assets()
         self._num_steps = 0
@@ -125,6 +125,10 @@ class Environment:
         The state vector holds neither the poses of LIBERO's fixtures nor the controller's goal, the gripper's command
         and the solver's warm start: hence the seed, the reset and the zeros.
         """
+        with self._told():
+            self._restore(state)
+
+    def _restore(self, state: np.ndarray) -> None:
         self.place(self._seed)
         self.robosuite.sim.set_state_from_flattened(np.asarray(state, dtype=np.float64))
         self.robosuite.sim.data.qacc_warmstart[:] = 0
@@ -163,23 +167,23 @@ class Environment:
                 f"{self._where()}: action[{index}] is {action[index]}; expected a finite command in [-1, 1]"
             )
         self._num_steps += 1
-        success = self._stepper.step(action)
+        with self._told():
+            success = self._stepper.step(action)
         if self._stepper.is_unstable():
             raise RuntimeError(f"{self._where()}: the simulation became unstable")
         return success
 
-    def frame(self, camera: str = "agentview", pixels: int | None = None) -> np.ndarray:
-        """Return an upright picture, uint8 [px, px, 3].
+    def frame(self, pixels: int | None = None) -> np.ndarray:
+        """Return what the agentview shows, upright, uint8 [px, px, 3].
 
         robosuite's own pictures, which LIBERO stores, are upside down. Upright is theirs turned by 180 degrees, as the
         released WorldVLA does, for training and evaluation alike: left and right are exchanged, the robot's left is on
         the left of the picture. A camera of ours that turned the picture back would not fit published checkpoints.
         """
-        assert camera in self._cameras, f"camera '{camera}' is not one of {self._cameras}"
         side = pixels or self._pixels
         # Several environments of a process have a context each.
         self.robosuite.sim._render_context_offscreen.gl_ctx.make_current()
-        picture = self.robosuite.sim.render(width=side, height=side, camera_name=camera)
+        picture = self.robosuite.sim.render(width=side, height=side, camera_name="agentview")
         return np.ascontiguousarray(picture[::-1, ::-1])
 
     def state(self) -> np.ndarray:
@@ -224,6 +228,16 @@ class Environment:
             context.con.free()
             context.gl_ctx.free()
             self.robosuite.close()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Let what MuJoCo itself gives up on be an error that names the step."""
+        import mujoco
+
+        try:
+            yield
+        except mujoco.FatalError as error:
+            raise RuntimeError(f"{self._where()}: the simulation broke down ({error})") from None
 
     def _where(self) -> str:
         return f"{self.task.benchmark} {self.task.suite}/{self.task.name} step {self._num_steps}"

@@ -72,6 +72,18 @@ def ensure_assets(benchmark: str) -> None:
                     fetching.place(path, scratch / path.relative_to(source))
 
 
+def describe_assets() -> str:
+    """Return which assets simulations are made of, in words: the digest of their tree, and whether it is the published one.
+
+    Reads all of them: about a second. For the main process.
+    """
+    from worldvla.data.hub import fetching  # not at the top: workers need no network
+
+    tree, whole = fetching.tree_digest(find_assets()), published.load("libero_assets").whole
+    assert whole is not None
+    return f"assets {tree[:12]} ({'the published ones' if tree == whole.tree else 'not the published ones'})"
+
+
 def forbid_downloads(libero: types.ModuleType) -> None:
     """Let hf-libero use the folder selected as ``_assets_path_cache`` and nothing else, least of all the network.
 

@@ -1,12 +1,13 @@
 """Demonstrations of the scripted expert in LIBERO's HDF5 layout, recorded on all cores.
 
 A demonstration is a function of the seed, the task and its number alone, whatever else is recorded beside it.
-``states[0]`` is a scene at rest. Restoring it and running the recorded actions gives the recorded states exactly. There
-are no pictures: they are most of a simulator's time, and the filter renders what it keeps.
+``states[0]`` is what ``Environment.reset`` is given: the scene before the few steps in which it settles. Resetting to it
+and running the recorded actions, as the filter does, gives the recorded states exactly. There are no pictures: they are most of a simulator's time, and the filter renders what it keeps.
 """
 
 import signal
 from collections import defaultdict
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -56,15 +57,20 @@ class Unit:
 
 
 def record_demonstration(environment: Environment, seed: int, demo: int) -> RawDemonstration:
-    """Record demonstration number ``demo`` of the environment's task."""
+    """Record demonstration number ``demo`` of the environment's task.
+
+    Raises:
+        RuntimeError: the simulation became unstable, or LIBERO's samplers find no start at rest.
+    """
     task = environment.task
-    environment.restore(experts.draw_start(environment, [START_STREAM, seed, task.index, demo]))
+    start = experts.draw_start(environment, [START_STREAM, seed, task.index, demo])
+    environment.reset(start)
     generator = np.random.default_rng([BEHAVIOUR_STREAM, seed, task.index, demo])
     demonstrator = Demonstrator(environment, experts.expert(environment), generator)
     rows = defaultdict(list)
     solved = 0  # steps in a row
     for _ in range(max_steps(task.benchmark, task.suite)):
-        rows["states"].append(environment.state())
+        rows["states"].append(environment.state() if rows["states"] else start)
         rows["actions"].append(demonstrator.act())
         success = environment.step(rows["actions"][-1])
         for name, values in environment.proprioception().items():
@@ -105,7 +111,10 @@ def record(recording: Recording, work: Path, out: Path) -> None:
 
 
 def record_units(units: list[Unit]) -> None:
-    """Record the units that are not there yet in one worker process per core."""
+    """Record the units that are not there yet in one worker process per core.
+
+    A demonstration that breaks the simulation, as its seed makes it do every time, is left out and named.
+    """
     todo = [unit for unit in units if not unit.result.exists()]
     total, missing = (sum(unit.stop - unit.start for unit in some) for some in (units, todo))
     with (
@@ -114,7 +123,10 @@ def record_units(units: list[Unit]) -> None:
     ):
         try:
             for future in as_completed([pool.submit(record_unit, unit) for unit in todo]):
-                bar.update(future.result())
+                count, failures = future.result()
+                bar.update(count)
+                for failure in failures:
+                    bar.write(f"not recorded: {failure}")
         except BrokenProcessPool:
             raise ValueError(
                 "a recording process died, perhaps out of memory; run the same command to continue"
@@ -129,29 +141,37 @@ def _end_quietly() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-_kept: dict[Task, Environment] = {}
+_kept: dict[tuple[Task, int], Environment] = {}
 
 
-def _environment(task: Task) -> Environment:
+def _environment(task: Task, seed: int) -> Environment:
     """Return the task's environment, kept from unit to unit: building it takes longer than a demonstration."""
-    if task not in _kept:
-        for environment in _kept.values():
-            environment.close()
-        _kept.clear()
-        _kept[task] = Environment(task, pixels=16, seed=0)
-    return _kept[task]
+    if (task, seed) not in _kept:
+        _forget()
+        _kept[task, seed] = Environment(task, pixels=16, seed=seed, looks="simple")
+    return _kept[task, seed]
 
 
-def record_unit(unit: Unit) -> int:
-    """Record a unit to its file and return its number of demonstrations (runs in a worker)."""
+def _forget() -> None:
+    for environment in _kept.values():
+        environment.close()
+    _kept.clear()
+
+
+def record_unit(unit: Unit) -> tuple[int, list[str]]:
+    """Record a unit to its file (runs in a worker).
+
+    Returns:
+        The number of its demonstrations, and a sentence for each that could not be recorded.
+    """
     recording = unit.recording
     (task,) = chosen_tasks(recording.benchmark, recording.suite, (unit.task_index,))
-    environment = _environment(task)
+    environment = _environment(task, recording.seed)
     header = RawHeader(
         env_name=type(environment.robosuite).__name__,
         problem_name=type(environment.robosuite).__name__.lower(),
         language=task.language,
-        bddl_file_name=f"{task.benchmark}_{task.suite}/{task.bddl_file.name}",
+        bddl_file_name=f"{task.folder}/{task.bddl_file.name}",
         bddl_file_content=task.bddl_file.read_text(),
         env_kwargs={
             "robots": ["Panda"],
@@ -159,9 +179,18 @@ def record_unit(unit: Unit) -> int:
             "control_freq": environment.robosuite.control_freq,
         },
     )
-    demos = range(unit.start, unit.stop)
-    write_raw(unit.result, header, (record_demonstration(environment, recording.seed, demo) for demo in demos))
-    return len(demos)
+    failures = []
+
+    def demonstrations() -> Iterator[RawDemonstration]:
+        for demo in range(unit.start, unit.stop):
+            try:
+                yield record_demonstration(_environment(task, recording.seed), recording.seed, demo)
+            except RuntimeError as error:
+                failures.append(f"{task.name}, demonstration {demo}: {error}")
+                _forget()  # a simulation that broke down is built anew
+
+    write_raw(unit.result, header, demonstrations())
+    return unit.stop - unit.start, failures
 
 
 def join(path: Path, parts: list[Path]) -> None:

@@ -48,6 +48,9 @@ class ExactStepper:
         self._in_controller = True
         try:
             for substep in range(self._num_substeps):
+                # As mj_step does, before anything is computed from positions out of all bounds.
+                mujoco.mj_checkPos(self._model, self._data)
+                mujoco.mj_checkVel(self._model, self._data)
                 mujoco.mj_forward(self._model, self._data)
                 robosuite._pre_action(action, substep == 0)
                 mujoco.mj_step2(self._model, self._data)

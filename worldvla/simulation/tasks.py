@@ -21,6 +21,11 @@ class Task:
     language: str  # the instruction
     bddl_file: Path
 
+    @property
+    def folder(self) -> str:
+        """The suite's folder in LIBERO's layout: ``libero_10``; of an embedded suite, ``mini_goal``."""
+        return suite_entry(self.benchmark, self.suite).libero_name or f"mini_{self.suite}"
+
 
 def tasks(benchmark: str, suite: str) -> list[Task]:
     """Return all tasks of a suite in LIBERO's order.

@@ -4,6 +4,7 @@ Files lie in the hub's own cache (``HF_HOME``, ``HF_HUB_CACHE``), in the folder 
 there is used, and what is fetched here is there for others. Nothing is asked of the network that is there already.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -42,6 +43,11 @@ def fetch_files(publication: Publication, paths: Sequence[str], copies: Path) ->
         ValueError: one sentence: no room, offline, out of reach, refused, or other bytes than the published.
     """
     known = {file.path: file for file in publication.files}
+    if unknown := [path for path in paths if path not in known]:
+        raise ValueError(
+            f"{publication.repository}: '{unknown[0]}' is not among the {len(known)} files that worldvla/data/hub/ lists; "
+            f"expected it there with its bytes; add it, or {publication.instead}"
+        )
     return _complete(publication, [known[path] for path in paths], copies)
 
 
@@ -255,7 +261,9 @@ def _lock(publication: Publication) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         stream = path.open("w")
-    except (PermissionError, NotADirectoryError) as error:
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
         raise ValueError(
             f"{path}: cannot be written ({error.strerror}); expected a cache of the hub's to fetch {publication.repository} "
             f"into; set HF_HOME to a folder of yours, or {publication.instead}"
@@ -266,4 +274,6 @@ def _lock(publication: Publication) -> Iterator[None]:
         except BlockingIOError:
             print(f"{publication.repository}: another process fetches from it; waiting", flush=True)
             fcntl.flock(stream, fcntl.LOCK_EX)
+        except OSError as error:
+            print(f"{path}: no locks on this disk ({error.strerror}); let one process at a time fetch", flush=True)
         yield

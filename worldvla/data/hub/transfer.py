@@ -60,12 +60,13 @@ def download(publication: Publication, file: File, partial: Path, report: Report
         with _answer(url, have) as response:
             if response.status_code == 416:  # the hub's file ends before
                 report(-have)
-                partial.unlink()
+                partial.unlink(missing_ok=True)
                 return receive()
             resumed = response.status_code == 206
             length = response.headers.get("Content-Length")
             if length and "Content-Encoding" not in response.headers:
-                check_length(have * resumed + int(length))
+                # An answer that does not go on, as a log-in page's, says nothing about what is here.
+                check_length(have * resumed + int(length), spoilt=resumed or not have)
             if not resumed:
                 report(-have)
             with partial.open("ab" if resumed else "wb") as stream:
@@ -74,12 +75,12 @@ def download(publication: Publication, file: File, partial: Path, report: Report
                         raise Stopped
                     stream.write(chunk)
                     report(len(chunk))
-        check_length(size(partial))
+        check_length(size(partial), spoilt=True)
 
-    def check_length(got: int) -> None:
+    def check_length(got: int, spoilt: bool) -> None:
         if got != file.bytes:
-            # Going on with it would never give the right file.
-            partial.unlink(missing_ok=True)
+            if spoilt:  # going on with it would never give the right file
+                partial.unlink(missing_ok=True)
             raise ValueError(
                 f"{_where(publication, file.path)}: {got:,} bytes; expected {file.bytes:,}; run the same command to "
                 f"fetch it again, or {publication.instead}"
@@ -107,7 +108,7 @@ def list_files(publication: Publication) -> tuple[File, ...]:
                 page = response.json()
             except ValueError:
                 page = None
-            if not isinstance(page, list):
+            if not isinstance(page, list) or not all(_is_entry(entry) for entry in page):
                 raise ValueError(
                     f"{_where(publication, LIST)}: {len(response.content):,} bytes of something else; expected a list in "
                     f"JSON; check the network and HF_ENDPOINT, or {publication.instead}"
@@ -129,6 +130,16 @@ def list_files(publication: Publication) -> tuple[File, ...]:
                 f"{publication.instead}"
             )
     return tuple(sorted(files, key=lambda file: file.path))
+
+
+def _is_entry(entry: object) -> bool:
+    """Return whether this is what the hub lists of a file or a folder."""
+    if not isinstance(entry, dict) or entry.get("type") != "file":
+        return isinstance(entry, dict) and "type" in entry
+    kinds = {"path": str, "size": int, "oid": str}
+    return all(isinstance(entry.get(key), kind) for key, kind in kinds.items()) and isinstance(
+        entry.get("lfs", {}), dict
+    )
 
 
 def size(path: Path) -> int:
