@@ -32,6 +32,7 @@ class Fault:
     stall_s: float = 0.0  # before it ends
     content: bytes | None = None  # in the place of the file's
     no_ranges: bool = False  # sends all of a file whatever is asked for
+    no_length: bool = False  # does not say how long its answer is
 
 
 @dataclass
@@ -128,7 +129,10 @@ class Handler(BaseHTTPRequestHandler):
             self.send_whole(416, b"", {"Content-Range": f"bytes */{len(content)}"})
             return
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(content) - start))
+        if fault.no_length:
+            self.close_connection = True  # which is how its answer ends
+        else:
+            self.send_header("Content-Length", str(len(content) - start))
         self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
         self.end_headers()
         body = content[start:] if fault.cut_after is None else content[start : start + fault.cut_after]

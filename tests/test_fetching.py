@@ -1,8 +1,6 @@
-"""Files come from the hub whole, verified and once; what goes wrong is one sentence. The hub is on this machine."""
+"""Files come from the hub whole, verified and once, and go on where they stopped. The hub is on this machine."""
 
 import errno
-import fcntl
-import hashlib
 import os
 import shutil
 import subprocess
@@ -12,35 +10,12 @@ import time
 from collections import namedtuple
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hub_server import REPOSITORY, REVISION, Fault, serve, use
+from hub_things import BIG, FILES, fetch, publication
 from huggingface_hub import constants
 
-from worldvla.data.hub import fetching, published, transfer
-from worldvla.data.hub.published import File, Publication, Whole
-
-FILES = {
-    ".gitattributes": b"*.bin filter=lfs",
-    "scenes/table.bin": np.random.default_rng(0).bytes(300_000),
-    "scenes/table.xml": b"<mujoco/>",
-    "scenes.txt": b"after the folder by its letters, before it by its parts",
-}
-BIG = "scenes/table.bin"
-INSTEAD = "bring the files yourself"
-
-
-def publication(files: dict[str, bytes] = FILES) -> Publication:
-    table = tuple(File(path, len(content), hashlib.sha256(content).hexdigest()) for path, content in files.items())
-    return Publication(REPOSITORY, "dataset", REVISION, INSTEAD, files=table)
-
-
-def whole_publication() -> Publication:
-    tree = hashlib.sha256()
-    for path in ("scenes/table.bin", "scenes/table.xml", "scenes.txt"):
-        tree.update(f"{path}\0{hashlib.sha256(FILES[path]).hexdigest()}\n".encode())
-    whole = Whole(len(FILES), sum(map(len, FILES.values())), tree.hexdigest())
-    return Publication(REPOSITORY, "dataset", REVISION, INSTEAD, whole=whole)
+from worldvla.data.hub import fetching, transfer
 
 
 @pytest.fixture
@@ -53,10 +28,6 @@ def hub(tmp_path, monkeypatch):
 @pytest.fixture
 def store(hub):
     return fetching.snapshot(publication())
-
-
-def fetch(tmp_path: Path, *paths: str) -> dict[str, Path]:
-    return fetching.fetch_files(publication(), paths or (BIG,), tmp_path)
 
 
 def test_files_are_fetched_announced_and_lie_in_the_hub_s_own_cache(hub, store, tmp_path, capsys):
@@ -122,7 +93,7 @@ def test_a_file_that_was_given_up_goes_on_in_the_next_run(hub, store, tmp_path):
 def test_a_killed_process_goes_on_and_the_environment_names_mirror_and_cache(hub, tmp_path):
     hub.faults[BIG] = Fault(times=1, cut_after=100_000, stall_s=30)
     code = (
-        "from pathlib import Path; from test_fetching import publication, BIG; from worldvla.data.hub import fetching;"
+        "from pathlib import Path; from hub_things import publication, BIG; from worldvla.data.hub import fetching;"
         "print(fetching.fetch_files(publication(), [BIG], Path('.'))[BIG])"
     )
     environment = os.environ | {
@@ -145,147 +116,6 @@ def test_a_killed_process_goes_on_and_the_environment_names_mirror_and_cache(hub
     assert hub.starts[BIG] == [0, 100_000]
 
 
-def test_a_hub_that_sends_all_again_is_understood(hub, tmp_path):
-    hub.faults[BIG] = Fault(times=1, cut_after=100_000)
-    hub.faults["scenes.txt"] = Fault(no_ranges=True)
-    partial = fetching.snapshot(publication()).parents[1] / "partial" / REVISION / "scenes.txt"
-    partial.parent.mkdir(parents=True)
-    partial.write_bytes(b"after")
-    assert fetch(tmp_path, "scenes.txt")["scenes.txt"].read_bytes() == FILES["scenes.txt"]
-    assert hub.starts["scenes.txt"] == [5]
-
-
-def test_a_page_in_the_file_s_place_does_not_cost_what_is_here(hub, store, tmp_path):
-    partial = store.parents[1] / "partial" / REVISION / BIG
-    partial.parent.mkdir(parents=True)
-    partial.write_bytes(FILES[BIG][:200_000])
-    hub.faults[BIG] = Fault(content=b"<html>log in</html>", no_ranges=True)
-    with pytest.raises(ValueError, match=": 19 bytes; expected 300,000; run the same"):
-        fetch(tmp_path)
-    hub.faults.clear()
-    fetch(tmp_path)
-    assert hub.starts[BIG] == [200_000, 200_000]
-
-
-def test_a_file_that_nobody_lists_is_named(tmp_path, hub):
-    with pytest.raises(ValueError, match=rf"'libero_90/x.hdf5' is not among the 4 files .*; add it, or {INSTEAD}$"):
-        fetch(tmp_path, "libero_90/x.hdf5")
-
-
-def test_a_disk_without_locks_is_told_and_used(hub, tmp_path, monkeypatch, capsys):
-    def refuse(*arguments: object) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr(fcntl, "flock", refuse)
-    fetch(tmp_path)
-    assert "no locks on this disk (No locks available)" in capsys.readouterr().out
-
-
-def test_wrong_bytes_of_the_right_length_are_refused_and_not_kept(hub, store, tmp_path):
-    hub.faults[BIG] = Fault(times=1, content=bytes(len(FILES[BIG])))
-    with pytest.raises(
-        ValueError, match=rf"^'{BIG}' of {REPOSITORY} at http://127.0.0.1.*: sha256 \w+; expected \w+; run"
-    ):
-        fetch(tmp_path)
-    assert not (store / BIG).exists()
-    assert fetch(tmp_path)[BIG].read_bytes() == FILES[BIG]
-
-
-@pytest.mark.parametrize("num_bytes", [10, 400_000])
-def test_a_file_of_another_length_is_refused_before_it_is_fetched(hub, store, tmp_path, num_bytes):
-    hub.faults[BIG] = Fault(content=bytes(num_bytes))
-    with pytest.raises(ValueError, match=rf": {num_bytes:,} bytes; expected 300,000; run the same.*, or {INSTEAD}$"):
-        fetch(tmp_path)
-    assert hub.starts[BIG] == [0]
-    assert not (store / BIG).exists()
-
-
-def test_a_part_that_is_longer_than_the_hub_s_file_is_thrown_away(hub, store, tmp_path):
-    partial = store.parents[1] / "partial" / REVISION / BIG
-    partial.parent.mkdir(parents=True)
-    partial.write_bytes(bytes(200_000))
-    hub.faults[BIG] = Fault(times=1, content=b"short")
-    assert fetch(tmp_path)[BIG].read_bytes() == FILES[BIG]
-    assert hub.starts[BIG] == [200_000, 0]
-
-
-@pytest.mark.parametrize(
-    ("fault", "sentence", "num_requests"),
-    [
-        (
-            Fault(status=401),
-            r"the hub refuses it \(HTTP 401\); expected leave to read it; log in with: hf auth login",
-            1,
-        ),
-        (Fault(status=403), r"the hub refuses it \(HTTP 403\)", 1),
-        (
-            Fault(status=403, headers={"X-Error-Code": "GatedRepo"}),
-            "asks for consent .*accept the terms on its page",
-            1,
-        ),
-        (Fault(status=404, headers={"X-Error-Code": "EntryNotFound"}), rf"not there at revision {REVISION} .*yaml", 1),
-        (Fault(status=404), r"not there at revision .* \(HTTP 404\)", 1),
-        (
-            Fault(status=404, headers={"X-Error-Code": "RevisionNotFound"}),
-            f"no revision {REVISION} at http.*correct it",
-            1,
-        ),
-        (Fault(status=429, headers={"Retry-After": "4000"}), r"no more requests for 4000 s \(HTTP 429\).*then run", 1),
-        (Fault(status=429, headers={"RateLimit": '"api";r=0;t=301'}), "no more requests for 301 s", 1),
-        (Fault(status=429, headers={"Retry-After": "0"}), "no more requests for 0 s", transfer.NUM_TRIES),
-        (Fault(status=500), r"the hub answers HTTP 500; expected the file; later run the same", transfer.NUM_TRIES),
-        (
-            Fault(cut_after=0),
-            r"the connection fails \(RemoteProtocolError\); expected the file; check the n",
-            transfer.NUM_TRIES,
-        ),
-    ],
-)
-def test_a_hub_that_fails_says_how(hub, store, tmp_path, fault, sentence, num_requests):
-    hub.faults[BIG] = fault
-    with pytest.raises(ValueError, match=rf"{REPOSITORY}.*: .*{sentence}.*, or {INSTEAD}$"):
-        fetch(tmp_path)
-    assert len(hub.starts[BIG]) == num_requests
-    assert not (store / BIG).exists()
-
-
-@pytest.mark.parametrize("status", [429, 503])
-def test_a_hub_that_fails_once_is_asked_again(hub, tmp_path, status):
-    hub.faults[BIG] = Fault(times=1, status=status)
-    assert fetch(tmp_path)[BIG].read_bytes() == FILES[BIG]
-
-
-def test_a_person_is_told_why_it_waits(hub, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(transfer, "LONG_WAIT_S", 0.0)
-    hub.faults[BIG] = Fault(times=1, status=503)
-    fetch(tmp_path)
-    assert f"{BIG}: the hub answers HTTP 503; asking again in 0 s" in capsys.readouterr().err
-
-
-def test_one_file_s_failure_ends_the_others_which_keep_what_they_have(hub, store, tmp_path):
-    hub.faults |= {"scenes.txt": Fault(status=401), BIG: Fault(cut_after=100_000, stall_s=0.5)}
-    with pytest.raises(ValueError, match="refuses"):
-        fetch(tmp_path, BIG, "scenes.txt")
-    assert transfer.size(store.parents[1] / "partial" / REVISION / BIG) == 100_000
-
-
-def test_a_hub_that_stalls_does_not_hang(hub, tmp_path, monkeypatch):
-    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.1)
-    hub.faults[BIG] = Fault(cut_after=0, stall_s=2)
-    with pytest.raises(ValueError, match=r"the connection fails \(ReadTimeout\)"):
-        fetch(tmp_path)
-
-
-def test_a_hub_out_of_reach_is_named(hub, tmp_path, monkeypatch):
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    template = "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    with pytest.raises(
-        ValueError, match=rf"^'{BIG}' of .* at http://127.0.0.1:9: the connection fails \(ConnectError\)"
-    ):
-        fetch(tmp_path)
-
-
 def test_offline_nothing_is_asked_for_and_what_is_there_is_enough(hub, tmp_path, monkeypatch):
     fetch(tmp_path)
     asked = hub.num_requests
@@ -294,17 +124,6 @@ def test_offline_nothing_is_asked_for_and_what_is_there_is_enough(hub, tmp_path,
     with pytest.raises(ValueError, match=r"1 of 2 files, and HF_HUB_OFFLINE is set; .*unset it and run"):
         fetch(tmp_path, BIG, "scenes.txt")
     assert hub.num_requests == asked
-
-
-def test_a_wrong_file_in_the_cache_is_named_with_what_to_delete(hub, store, tmp_path):
-    fetch(tmp_path)
-    blob = tmp_path / "blob"  # the hub's own client stores links
-    blob.write_bytes(bytes(len(FILES[BIG])))
-    (store / BIG).unlink()
-    (store / BIG).symlink_to(blob)
-    with pytest.raises(ValueError, match=f"sha256 .*; expected .*; delete {blob} and run the same command"):
-        fetch(tmp_path)
-    assert blob.exists()
 
 
 Usage = namedtuple("Usage", "total used free")
@@ -330,32 +149,6 @@ def test_room_for_copies_is_asked_for_on_another_disk(hub, tmp_path, monkeypatch
     fetch(tmp_path)
     with pytest.raises(ValueError, match=r"^/dev/shm/raw: 0.0 MB free; expected 0.3 MB"):
         fetching.fetch_files(publication(), [BIG], memory / "raw")
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_cache_that_cannot_be_written_is_named(hub, tmp_path):
-    (tmp_path / "cache").mkdir(mode=0o500)
-    with pytest.raises(
-        ValueError, match=r"lock: cannot be written \(Permission denied\); .*set HF_HOME to a folder of yours"
-    ):
-        fetch(tmp_path)
-
-
-def test_a_cache_that_is_no_folder_is_named(hub, tmp_path):
-    (tmp_path / "cache").write_text("a file")
-    with pytest.raises(
-        ValueError, match=r"lock: cannot be written \(Not a directory\); .*set HF_HOME to a folder of yours"
-    ):
-        fetch(tmp_path)
-
-
-def test_a_disk_that_fills_up_is_left_to_the_console(hub, tmp_path, monkeypatch):
-    def full(*arguments: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(transfer, "download", full)
-    with pytest.raises(OSError, match="No space left"):
-        fetch(tmp_path)
 
 
 def test_two_at_once_fetch_a_file_once(hub, tmp_path, capsys):
@@ -384,85 +177,3 @@ def test_a_placed_file_is_a_link_or_else_a_copy(tmp_path, monkeypatch):
     fetching.place(source, tmp_path / "raw/copied")
     assert (tmp_path / "raw/copied").read_bytes() == b"content"
     assert not (tmp_path / "raw/copied").samefile(tmp_path / "blob")
-
-
-def fetch_whole(tmp_path: Path) -> Path:
-    return fetching.fetch_whole(whole_publication(), tmp_path)
-
-
-def test_a_whole_repository_is_listed_fetched_and_verified(hub, store, tmp_path):
-    assert fetch_whole(tmp_path) == store
-    assert {path.relative_to(store).as_posix() for path in store.rglob("*") if path.is_file()} == set(FILES)
-    assert hub.starts["list"] == [0, 2, 4]  # page by page
-    asked = hub.num_requests
-    fetch_whole(tmp_path)
-    assert hub.num_requests == asked
-
-
-def test_a_half_repository_is_completed_and_offline_refused(hub, store, tmp_path, monkeypatch):
-    hub.faults["scenes/table.xml"] = Fault(status=500)
-    with pytest.raises(ValueError, match=r"'scenes/table.xml' .*HTTP 500"):
-        fetch_whole(tmp_path)
-    (store / BIG).parent.mkdir(parents=True, exist_ok=True)
-    (store / BIG).write_bytes(FILES[BIG])
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(ValueError, match=r"\d of 4 files, and HF_HUB_OFFLINE is set; .*run the same command, or bring"):
-        fetch_whole(tmp_path)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    hub.faults.clear()
-    fetch_whole(tmp_path)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert fetch_whole(tmp_path) == store
-
-
-@pytest.mark.parametrize("path", [BIG, "scenes/table.xml"])
-def test_every_file_of_a_whole_is_verified_by_the_hash_that_the_hub_lists(hub, tmp_path, path):
-    hub.faults[path] = Fault(content=bytes(len(FILES[path])))
-    with pytest.raises(ValueError, match=rf"'{path}' .*: (sha256|git's hash) \w+; expected"):
-        fetch_whole(tmp_path)
-
-
-def test_a_repository_that_lists_something_else_is_refused_before_it_is_fetched(hub, tmp_path):
-    hub.files["more.txt"] = b"more"
-    with pytest.raises(ValueError, match=r"someone/things lists 5 files of .* at http.*; expected 4 of .*HF_ENDPOINT"):
-        fetch_whole(tmp_path)
-    assert set(hub.starts) == {"list"}
-
-
-def test_a_repository_with_another_tree_is_refused(hub, store, tmp_path):
-    hub.files["scenes.txt"] = FILES["scenes.txt"].swapcase()
-    with pytest.raises(
-        ValueError, match=r"4 files of .* bytes, tree \w{12}; expected 4 of .*tree \w{12}; delete the folder"
-    ):
-        fetch_whole(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("fault", "sentence"),
-    [
-        (Fault(content=b"<html>log in to this network</html>"), "35 bytes of something else; .*check the network"),
-        (Fault(content=b'{"error": "later"}'), "18 bytes of something else"),
-        (Fault(content=b'[{"type": "file", "path": "x"}]'), "31 bytes of something else"),
-        (
-            Fault(content=b'[{"type": "file", "path": "../x", "size": 1, "oid": ""}]'),
-            r"the path '\.\./x'; expected one inside",
-        ),
-        (Fault(status=401), r"'the list of files' of .*the hub refuses it \(HTTP 401\)"),
-    ],
-)
-def test_a_listing_that_fails_says_how(hub, tmp_path, fault, sentence):
-    hub.faults["list"] = fault
-    with pytest.raises(ValueError, match=sentence):
-        fetch_whole(tmp_path)
-
-
-def test_what_is_published_where_is_pinned_and_known_by_its_bytes():
-    demonstrations = published.load("demonstrations")
-    assert len(demonstrations.files) == 40
-    assert sum(file.bytes for file in demonstrations.files) == 33_784_856_577
-    assert all(file.sha256 and len(file.sha256) == 64 for file in demonstrations.files)
-    assets = published.load("libero_assets")
-    assert assets.whole is not None
-    assert len(assets.whole.tree) == 64
-    for publication in (demonstrations, assets):
-        assert len(publication.revision) == 40  # a commit: nothing changes under its name

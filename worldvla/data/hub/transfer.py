@@ -63,10 +63,12 @@ def download(publication: Publication, file: File, partial: Path, report: Report
                 partial.unlink(missing_ok=True)
                 return receive()
             resumed = response.status_code == 206
-            length = response.headers.get("Content-Length")
-            if length and "Content-Encoding" not in response.headers:
-                # An answer that does not go on, as a log-in page's, says nothing about what is here.
+            length = None if "Content-Encoding" in response.headers else response.headers.get("Content-Length")
+            # An answer that does not go on, as a log-in page's, says nothing about what is here.
+            if length:
                 check_length(have * resumed + int(length), spoilt=resumed or not have)
+            elif have and not resumed:
+                raise wrong_length("all of it again, of unknown length")
             if not resumed:
                 report(-have)
             with partial.open("ab" if resumed else "wb") as stream:
@@ -81,10 +83,13 @@ def download(publication: Publication, file: File, partial: Path, report: Report
         if got != file.bytes:
             if spoilt:  # going on with it would never give the right file
                 partial.unlink(missing_ok=True)
-            raise ValueError(
-                f"{_where(publication, file.path)}: {got:,} bytes; expected {file.bytes:,}; run the same command to "
-                f"fetch it again, or {publication.instead}"
-            )
+            raise wrong_length(f"{got:,} bytes")
+
+    def wrong_length(got: str) -> ValueError:
+        return ValueError(
+            f"{_where(publication, file.path)}: {got}; expected {file.bytes:,}; run the same command to fetch it again, or "
+            f"{publication.instead}"
+        )
 
     _insist(publication, file.path, receive, lambda: size(partial), stop)
 
@@ -156,7 +161,7 @@ def _answer(url: str, start: int) -> Iterator[httpx2.Response]:
         headers["Range"] = f"bytes={start}-"
     timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT  # for the next bytes, not for all
     with get_session().stream("GET", url, headers=headers, timeout=timeout) as response:
-        if response.status_code != 416:
+        if response.status_code != 416 or not start:  # to a request for all of a file it is no answer
             hf_raise_for_status(response)
         yield response
 
