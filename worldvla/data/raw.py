@@ -16,7 +16,7 @@ So files that others have filtered or stripped will do.
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -158,13 +158,15 @@ def demo_number(demo: str) -> int:
     return int(demo.removeprefix("demo_"))
 
 
-def validate_raw(path: Path, task_name: str, language: str) -> tuple[int, int]:
+def validate_raw(path: Path, task_name: str, language: str, others: Collection[str] = ()) -> tuple[int, int]:
     """Check that a file holds demonstrations of one task that can be replayed.
 
     Args:
         path: the HDF5 file.
         task_name: with underscores, as in the file's own ``bddl_file_name``, or in the file's name if it has none.
         language: the task's instruction; a file that names it is accepted whatever its BDDL file is called.
+        others: names of the suite's tasks; a file whose BDDL file is another task's is refused even so, as LIBERO-90
+            gives the same instruction in several scenes.
 
     Returns:
         The number of demonstrations, and of steps in all that are usable.
@@ -174,7 +176,7 @@ def validate_raw(path: Path, task_name: str, language: str) -> tuple[int, int]:
     """
     with open_hdf5(path, REMEDY) as file:
         data = _data(path, file)
-        _check_task(path, data, task_name, language)
+        _check_task(path, data, task_name, language, others)
         sound, unusable = _sort_demonstrations(path, data)
         if not sound:
             demo, reason = next(iter(unusable.items()))
@@ -199,18 +201,21 @@ def _data(path: Path, file: h5py.File) -> h5py.Group:
     return data
 
 
-def _check_task(path: Path, data: h5py.Group, task_name: str, language: str) -> None:
+def _check_task(path: Path, data: h5py.Group, task_name: str, language: str, others: Collection[str]) -> None:
     """Check that the file names the task: by its BDDL file, by its instruction, or, without either, by its own name."""
     bddl_file, problem = (text_attribute(data, name) for name in ("bddl_file_name", "problem_info"))
-    if bddl_file and Path(bddl_file).stem == task_name:
+    stem = Path(bddl_file).stem if bddl_file else None
+    if stem == task_name:
         return
-    if problem:
+    if stem in others:
+        named = stem
+    elif problem:
         instruction = _instruction(path, problem)
         if instruction.lower() == language.lower():
             return
-        named = Path(bddl_file).stem if bddl_file else instruction
-    elif bddl_file:
-        named = Path(bddl_file).stem
+        named = stem or instruction
+    elif stem:
+        named = stem
     elif path.name == task_file(path.parent, task_name).name:
         return
     else:
