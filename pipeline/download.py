@@ -20,13 +20,14 @@ from worldvla.params.download import DownloadParams
 from worldvla.simulation import engine
 from worldvla.simulation.libero_assets import ensure_assets
 from worldvla.simulation.recording import Recording, record
-from worldvla.simulation.tasks import Task, chosen_tasks
+from worldvla.simulation.tasks import Task, chosen_tasks, task_names
 
 
 def main(*, params: Path, out: Path) -> None:
     """Download, copy or record the demonstrations of one suite."""
     settings = strict.read(DownloadParams, params)
     suite = chosen_tasks(settings.benchmark, settings.suite, settings.tasks)
+    names = task_names(settings.benchmark, settings.suite)
     scripted = settings.demonstrations == "scripted"
     if scripted:
         ensure_assets(settings.benchmark)
@@ -43,7 +44,7 @@ def main(*, params: Path, out: Path) -> None:
         manifest = {}
         for task in suite:
             path = task_file(folder, task.name)
-            demos, steps = validate_raw(path, task.name, task.language)
+            demos, steps = validate_raw(path, task.name, task.language, names)
             content = {"sha256": files.file_digest(path), "demonstrations": demos, "steps": steps}
             manifest[path.name] = {"origin": settings.demonstrations} | sources.get(task.name, {}) | content
         files.write_json(folder / "manifest.json", manifest)
@@ -79,7 +80,7 @@ def copy_local(source: str | None, suite: list[Task], folder: Path) -> None:
         name = task_file(given, missing[0].name).name
         raise ValueError(f"{given}: {found}; missing '{name}'; add it, or name another demonstrations_folder")
     for task in suite:
-        validate_raw(task_file(given, task.name), task.name, task.language)
+        validate_raw(task_file(given, task.name), task.name, task.language, task_names(task.benchmark, task.suite))
     for task in suite:
         path = task_file(given, task.name)
         for demo, reason in unusable_demonstrations(path).items():
