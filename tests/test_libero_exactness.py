@@ -1,6 +1,6 @@
 """LIBERO's forty tasks: a reset and a step give the bits of robosuite's own, slower ones, again and in another process.
 
-Takes a quarter of an hour.
+Takes half an hour on one core.
 """
 
 from concurrent.futures import ProcessPoolExecutor
