@@ -2,7 +2,8 @@
 
 A demonstration is a function of the seed, the task and its number alone, whatever else is recorded beside it.
 ``states[0]`` is what ``Environment.reset`` is given: the scene before the few steps in which it settles. Resetting to it
-and running the recorded actions, as the filter does, gives the recorded states exactly. There are no pictures: they are most of a simulator's time, and the filter renders what it keeps.
+and running the recorded actions, as the filter does, gives the recorded states exactly. There are no pictures: they are most
+of a simulator's time, and the filter renders what it keeps.
 """
 
 import signal
