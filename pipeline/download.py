@@ -38,7 +38,7 @@ def main(*, params: Path, out: Path) -> None:
             count = settings.demonstrations_per_task
             record(Recording(settings.benchmark, settings.suite, settings.tasks, settings.seed, count), work, folder)
         elif settings.demonstrations == "hub":
-            sources = place_published(settings.suite, suite, folder)
+            sources = place_published(suite, folder)
         else:
             copy_local(settings.folder, suite, folder)
         manifest = {}
@@ -55,7 +55,7 @@ def main(*, params: Path, out: Path) -> None:
     )
 
 
-def place_published(name: str, suite: list[Task], folder: Path) -> dict[str, dict[str, str]]:
+def place_published(suite: list[Task], folder: Path) -> dict[str, dict[str, str]]:
     """Fetch every task's published file, verified, and place them all; return where each came from, by task."""
     publication = published.load("demonstrations")
     paths = {task.name: task_file(Path(task.folder), task.name).as_posix() for task in suite}

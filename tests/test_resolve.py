@@ -111,6 +111,9 @@ class TestResolve:
             f"params.yaml: demonstrations is 'scripted', but the expert does not solve '{names[3]}' of the suite 'object' "
             "(it drops the sauce); make tasks {object: [0, 1, 2, 4, 5, 6, 7, 8, 9]}, or demonstrations: hub and looks: published"
         ]
+        edit("params.yaml", tasks={"object": [3]})
+        (fault,) = faults()
+        assert fault.endswith("(it drops the sauce); make demonstrations: hub and looks: published")
         edit("params.yaml", tasks={"object": [0, 9]})
         resolved()
         edit("params.yaml", tasks={}, demonstrations="hub", looks="published")

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Benchmark = Literal["mini", "libero"]
-# Of LIBERO's scenes: published, as in the published demonstrations, or simple, which render in a third of the time or
-# less (benchmarks/README.md). The
+# Of LIBERO's scenes: published, as in the published demonstrations, or simple, which render in 8 to 37 % of the time
+# (benchmarks/README.md). The
 # embedded suites have simple ones of their own.
 Looks = Literal["published", "simple"]
 

@@ -42,8 +42,9 @@ def expert_faults(chosen: Chosen, suite: str, names: Sequence[str]) -> list[str]
     if not unsolved:
         return []
     solved = [index for index in indices if names[index] not in UNSOLVED]
+    fewer = f"make tasks {{{suite}: {solved}}}, or " if solved else "make "
     return [
         f"demonstrations is 'scripted', but the expert does not solve '{unsolved[0]}' of the suite '{suite}'"
-        f"{f' and {len(unsolved) - 1} more' if len(unsolved) > 1 else ''} ({UNSOLVED[unsolved[0]]}); make tasks "
-        f"{{{suite}: {solved}}}, or demonstrations: hub and looks: published"
+        f"{f' and {len(unsolved) - 1} more' if len(unsolved) > 1 else ''} ({UNSOLVED[unsolved[0]]}); {fewer}"
+        "demonstrations: hub and looks: published"
     ]

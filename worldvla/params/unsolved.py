@@ -1,4 +1,7 @@
-"""LIBERO's tasks that the scripted expert solves from fewer than half of their initial states, and why; docs/libero_tasks.md has its rate on every task."""
+"""LIBERO's tasks that the scripted expert solves from fewer than half of their initial states, and why.
+
+docs/libero_tasks.md has its rate on every task.
+"""
 
 UNSOLVED: dict[str, str] = {
     "KITCHEN_SCENE6_put_the_yellow_and_white_mug_in_the_microwave_and_close_it": (

@@ -80,8 +80,8 @@ class Environment:
             task: what to build.
             pixels: side of the frames.
             seed: decides what the state vector does not hold (fixtures of the LIBERO suites).
-            looks: of LIBERO's scenes: published, or simple, which render in a third of the time. The mini suites have
-                simple ones of their own.
+            looks: of LIBERO's scenes: published, or simple, which render faster. The mini suites have simple ones of
+                their own.
 
         Raises:
             ValueError: no OpenGL library, LIBERO's assets are absent, or a MuJoCo of other results.

@@ -51,7 +51,7 @@ class Outcome:
     @property
     def caption(self) -> str:
         """What stands under the picture: the instruction is too long for it, the table has it."""
-        return f"{self.task.index}: {self.rate}" + ("" if self.steps else ", not solved")
+        return f"{self.task.index}: {self.rate}" + ("" if self.is_solved else ", not solved")
 
 
 def main(*, out: Path, states: str = "10") -> None:

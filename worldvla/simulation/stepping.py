@@ -1,4 +1,4 @@
-"""A control step of robosuite with the same bits in two thirds of the time.
+"""A control step of robosuite with the same bits in less time (benchmarks/README.md).
 
 robosuite computes the forward dynamics three times per physics step: before the controller, in the controller, and inside
 ``mj_step``. Between the first and the second nothing changes but the solver's warm start, between the second and the third
@@ -73,7 +73,7 @@ class ExactStepper:
 
 
 def _keep_constants(robot: Any) -> None:
-    """Let a robot compute once what it computes in every substep and what never changes: a tenth of the time."""
+    """Let a robot compute once what it computes in every substep and what never changes."""
     kind = type(robot)
     constants = {name: getattr(robot, name) for name in ("action_dim", "action_limits", "torque_limits")}
     robot.__class__ = type(kind.__name__, (kind,), constants)

@@ -1,4 +1,4 @@
-"""Cheap, plain looks: a third of LIBERO's rendering time or less, and a robot in colours that a policy can use.
+"""Cheap, plain looks: 8 to 37 % of LIBERO's rendering time, and a robot in colours that a policy can use.
 
 The embedded suites have them always, LIBERO's scenes when ``looks`` says simple.
 
