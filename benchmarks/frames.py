@@ -3,12 +3,11 @@
     LIBERO_ASSETS=<folder> python -m benchmarks.frames
 
 CPU time; the first 150 frames of scripted demonstrations, filtered, in the published looks; LIBERO's scenes are left out
-without LIBERO_ASSETS. ``ours`` is what ``worldvla.data.frames`` writes. ``one`` reads one frame, file opened and closed.
+without its assets. ``ours`` is what ``worldvla.data.frames`` writes. ``one`` reads one frame, file opened and closed.
 """
 
 import io
 import itertools
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from worldvla.data.frames import write_frames
 from worldvla.data.trajectories import Trajectory
 from worldvla.simulation import recording
 from worldvla.simulation.libero import Environment
+from worldvla.simulation.libero_assets import find_assets
 from worldvla.simulation.tasks import tasks
 
 NUM_FRAMES = 150
@@ -173,8 +173,12 @@ def main() -> None:
     print("| frames | form | size | ratio | write ms | ratio | read ms | ratio | one ms | ratio |")
     print("| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: |")
     for benchmark, suite, pixels in SCENES:
-        if benchmark == "libero" and "LIBERO_ASSETS" not in os.environ:
-            continue
+        if benchmark == "libero":
+            try:
+                find_assets()
+            except ValueError as error:
+                print(f"LIBERO: {error}")
+                return
         frames = render(benchmark, suite, pixels)
         first: list[float] = []
         for name, form in FORMS.items():

@@ -11,23 +11,11 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from hub_server import REPOSITORY, REVISION, Fault, serve, use
+from hub_server import REPOSITORY, REVISION, Fault
 from hub_things import BIG, FILES, fetch, publication
 from huggingface_hub import constants
 
 from worldvla.data.hub import fetching, transfer
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    with serve(dict(FILES)) as hub:
-        use(hub, monkeypatch, tmp_path / "cache")
-        yield hub
-
-
-@pytest.fixture
-def store(hub):
-    return fetching.snapshot(publication())
 
 
 def test_files_are_fetched_announced_and_lie_in_the_hub_s_own_cache(hub, store, tmp_path, capsys):

@@ -5,23 +5,11 @@ import fcntl
 import os
 
 import pytest
-from hub_server import REPOSITORY, REVISION, Fault, serve, use
-from hub_things import BIG, FILES, INSTEAD, fetch, partial_file, publication
+from hub_server import REPOSITORY, REVISION, Fault
+from hub_things import BIG, FILES, INSTEAD, fetch, partial_file
 from huggingface_hub import constants
 
-from worldvla.data.hub import fetching, transfer
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    with serve(dict(FILES)) as hub:
-        use(hub, monkeypatch, tmp_path / "cache")
-        yield hub
-
-
-@pytest.fixture
-def store(hub):
-    return fetching.snapshot(publication())
+from worldvla.data.hub import transfer
 
 
 def test_a_hub_that_sends_all_again_is_understood(hub, tmp_path):

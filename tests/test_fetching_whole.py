@@ -1,23 +1,11 @@
 """A whole repository is listed, fetched and verified by its tree. The hub is on this machine."""
 
 import pytest
-from hub_server import Fault, serve, use
-from hub_things import BIG, FILES, fetch_whole, publication
+from hub_server import Fault
+from hub_things import BIG, FILES, fetch_whole
 from huggingface_hub import constants
 
-from worldvla.data.hub import fetching, published
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    with serve(dict(FILES)) as hub:
-        use(hub, monkeypatch, tmp_path / "cache")
-        yield hub
-
-
-@pytest.fixture
-def store(hub):
-    return fetching.snapshot(publication())
+from worldvla.data.hub import published
 
 
 def test_a_whole_repository_is_listed_fetched_and_verified(hub, store, tmp_path):
