@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 import yaml
 
-from worldvla.model import chameleon
+from worldvla.model import placement
+from worldvla.model.config import ChameleonConfig
 from worldvla.params import strict
 from worldvla.params.resolve import resolve
 from worldvla.params.train import FinetuneParams, TrainParams
@@ -101,10 +101,11 @@ def runs() -> list[Run]:
 
 def size(params: TrainParams) -> Size:
     """Return the parameters of the product's own model, built without memory."""
-    shape = chameleon.ModelSize(params.hidden_size, params.num_layers, params.num_heads, params.intermediate_size)
-    with torch.device("meta"):
-        model = chameleon.build(shape, CHAMELEON)
-    total = sum(parameter.numel() for parameter in model.parameters())
+    total = placement.num_weights(
+        ChameleonConfig(
+            CHAMELEON.size, params.hidden_size, params.num_layers, params.num_heads, params.intermediate_size
+        )
+    )
     table = CHAMELEON.size * params.hidden_size  # embedding and head are as large
     return Size(total - 2 * table, table, total, params.hidden_size, params.num_layers)
 

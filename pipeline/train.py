@@ -5,7 +5,6 @@ An interrupted training goes on where it stopped. Cost: benchmarks/README.md.
 """
 
 import dataclasses
-import time
 from pathlib import Path
 
 from worldvla import console
@@ -55,9 +54,7 @@ def train_run(
     if start is not None:
         digests["start"] = folder_digest(start)
     work = work_folder("train", digests)
-    started = time.monotonic()
     trained = train(settings, ids, images.codebook, samples, validation, work, start)
-    seconds = time.monotonic() - started
     with atomic_folder(out) as folder:
         asked = ModelSettings(
             settings.vocabulary, settings.samples, settings.prompt, settings.mask, settings.chunk, settings.history
@@ -65,12 +62,12 @@ def train_run(
         trained_on = ", ".join(f"{len(part)} of {name}" for name, part in parts.items())
         made_of = {"trained on episodes": trained_on} | {f"{name} sha256": value for name, value in digests.items()}
         write_model(folder, trained, asked, tokenizer, {"run": out.name} | made_of)
-    write_timing(timing, seconds, samples=settings.num_steps * settings.batch)
+    write_timing(timing, trained.seconds, samples=settings.num_steps * settings.batch)
     forget(work)
     last = trained.curve[-1]
     print(f"parts of the loss at the end: {shares(trained.curve)} (train.alpha in conf/ shifts them)")
     print(
-        f"wrote {out}: {last['step']} steps in {seconds:.0f} s, loss {last['loss']:.3f}, "
+        f"wrote {out}: {last['step']} steps in {trained.seconds:.0f} s, loss {last['loss']:.3f}, "
         f"validation loss {shown(last['validation_loss'])}. Next: dvc repro report"
     )
 

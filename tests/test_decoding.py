@@ -5,24 +5,20 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from small_models import sharp
+from test_sequences import mask_of_layout
 
 from worldvla.layout import Kind, Layout, Segment
-from worldvla.masks import mask_of
-from worldvla.model import chameleon, decoding
+from worldvla.model import decoding
+from worldvla.model.parts import Part
 from worldvla.vocabulary import CHAMELEON, compact
 
 IDS = compact(num_text=8, num_codes=16)
-SIZE = chameleon.ModelSize(hidden_size=32, num_layers=2, num_heads=2, intermediate_size=64)
 
 
 @pytest.fixture(scope="module")
 def model():
-    torch.manual_seed(0)
-    model = chameleon.build(SIZE, IDS).eval()
-    with torch.no_grad():  # sharper than an untrained model, so that different contexts choose different tokens
-        for parameter in model.parameters():
-            parameter.mul_(4) if parameter.ndim == 2 else None
-    return model
+    return sharp(IDS.size)
 
 
 def plain_decoding(model, prompts, chunk, mask):
@@ -30,32 +26,32 @@ def plain_decoding(model, prompts, chunk, mask):
     prefix = prompts.shape[1]
     segments = [Segment(Kind.TEXT, 0, prefix - 1), Segment(Kind.SEPARATOR, prefix - 1, prefix)]
     segments += [Segment(Kind.ACTION, prefix + 9 * k, prefix + 9 * k + 9, predicted=True) for k in range(chunk)]
-    full = mask_of(mask, Layout(tuple(segments)))
+    full = mask_of_layout(mask, Layout(tuple(segments)))[None]
     tokens, chosen = prompts, []
     for _ in range(chunk):
         tokens = torch.cat([tokens, torch.full((len(tokens), 1), IDS.begin_action)], dim=1)
         for _ in range(7):
             length = tokens.shape[1]
-            hidden = chameleon.hidden_states(model, tokens, full[None, :length, :length])
+            hidden = model(Part(tokens, full[:, :length, :length])).view(len(tokens), length, -1)
             tokens = torch.cat([tokens, model.lm_head(hidden[:, -1:]).argmax(-1)], dim=1)
         chosen.append(tokens[:, -7:])
         tokens = torch.cat([tokens, torch.full((len(tokens), 1), IDS.end_action)], dim=1)
     return torch.stack(chosen, dim=1)
 
 
-@pytest.mark.parametrize("chunk", [1, 5, 10])
+@pytest.mark.parametrize(("chunk", "prompt"), [(1, 20), (5, 130), (10, 20)])
 @torch.no_grad()
-def test_lanes_equal_sequential_masked_decoding(model, chunk):
-    prompts = torch.randint(1, IDS.size, (3, 20), generator=torch.Generator().manual_seed(1))
+def test_lanes_equal_sequential_masked_decoding(model, chunk, prompt):
+    prompts = torch.randint(1, IDS.size, (3, prompt), generator=torch.Generator().manual_seed(1))
     expected = plain_decoding(model, prompts, chunk, "action")
     assert torch.equal(decoding.decode_lanes(model, IDS, prompts, chunk), expected)
     assert expected.unique().numel() > 3, "the model must choose different tokens for the comparison to mean anything"
 
 
-@pytest.mark.parametrize("chunk", [1, 5])
+@pytest.mark.parametrize(("chunk", "prompt"), [(1, 130), (5, 20)])
 @torch.no_grad()
-def test_sequential_decoding_equals_plain_causal_decoding(model, chunk):
-    prompts = torch.randint(1, IDS.size, (3, 20), generator=torch.Generator().manual_seed(2))
+def test_sequential_decoding_equals_plain_causal_decoding(model, chunk, prompt):
+    prompts = torch.randint(1, IDS.size, (3, prompt), generator=torch.Generator().manual_seed(2))
     expected = plain_decoding(model, prompts, chunk, "causal")
     assert torch.equal(decoding.decode_sequentially(model, IDS, prompts, chunk), expected)
 
@@ -74,9 +70,7 @@ def plain_image(model, ids, prompts, num_codes):
     tokens, chosen = prompts, []
     for token in ids.image(np.zeros(num_codes, int)):
         if token == ids.first_code:
-            length = tokens.shape[1]
-            mask = torch.ones(1, length, length, dtype=torch.bool).tril()
-            logits = model.lm_head(chameleon.hidden_states(model, tokens, mask)[:, -1])
+            logits = model.lm_head(model(Part(tokens)).view(*tokens.shape, -1)[:, -1])
             chosen.append(logits[:, ids.first_code : ids.first_code + ids.num_codes].argmax(-1))
             following = chosen[-1][:, None] + ids.first_code
         else:
@@ -103,10 +97,7 @@ ROWS = dataclasses.replace(
 @pytest.mark.parametrize("ids", [IDS, ROWS], ids=["compact", "with rows and grid"])
 @torch.no_grad()
 def test_cached_image_equals_uncached_decoding_token_by_token(ids):
-    torch.manual_seed(1)
-    model = chameleon.build(SIZE, ids).eval()
-    for parameter in model.parameters():
-        parameter.mul_(4) if parameter.ndim == 2 else None
+    model = sharp(ids.size, seed=1)
     prompts = torch.randint(1, ids.size, (3, 20), generator=torch.Generator().manual_seed(4))
     expected = plain_image(model, ids, prompts, 16)
     assert torch.equal(decoding.decode_image(model, ids, prompts, 16), expected)

@@ -10,6 +10,7 @@ import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from small_models import sharp
 from test_shards import episode, same
 
 from pipeline import generate
@@ -17,7 +18,6 @@ from worldvla.data.clips import cut_clips, shuffle_actions
 from worldvla.data.episodes import write_table
 from worldvla.data.generated import CLIPS, read_generated
 from worldvla.data.shards import read_shards, write_shards
-from worldvla.model import chameleon
 from worldvla.model.trained import ModelSettings, TrainedModel
 from worldvla.model.world import WorldModel
 from worldvla.tokenizers.action import ActionTokenizer
@@ -48,12 +48,7 @@ def settings(**changes) -> ModelSettings:
 
 @pytest.fixture(scope="module")
 def transformer():
-    torch.manual_seed(0)
-    model = chameleon.build(chameleon.ModelSize(32, 2, 2, 64), IDS).eval()
-    with torch.no_grad():  # sharper than an untrained model, so that different prompts give different frames
-        for parameter in model.parameters():
-            parameter.mul_(4) if parameter.ndim == 2 else None
-    return model
+    return sharp(IDS.size)
 
 
 @pytest.fixture

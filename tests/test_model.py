@@ -1,19 +1,21 @@
-"""The transformer and its loss against plain formulas and transformers' own forward."""
+"""The transformer against transformers' own, kernel by kernel and whole; its parts, rows and cache against plain forwards."""
 
 import numpy as np
 import pytest
 import torch
-from transformers import ChameleonModel
+from small_models import SIZES, sharp, small
+from test_sequences import mask_of_layout
 
-from worldvla.masks import mask_of
-from worldvla.model import chameleon
-from worldvla.model.batches import batch_indices, collate, collate_apart
-from worldvla.model.losses import CLASSES, AnswerLoss
+from benchmarks.theirs import theirs
+from worldvla.model import kernels
+from worldvla.model.batches import batch_indices, collate
+from worldvla.model.chameleon import Chameleon
+from worldvla.model.config import ChameleonConfig
+from worldvla.model.parts import Cache, Part
 from worldvla.sequences import action_sample, world_sample
 from worldvla.vocabulary import compact
 
 IDS = compact(num_text=8, num_codes=16)
-SIZE = chameleon.ModelSize(hidden_size=32, num_layers=2, num_heads=2, intermediate_size=64)
 
 
 def sample(images=1, chunk=2, seed=0):
@@ -22,18 +24,103 @@ def sample(images=1, chunk=2, seed=0):
     return action_sample(IDS, [1, 2], codes, random.integers(0, 255, (chunk, 7)))
 
 
+def drawn_world():
+    random = np.random.default_rng(5)
+    codes = [random.integers(0, 16, 4) for _ in range(2)]
+    return world_sample(IDS, [1, 2], codes, random.integers(0, 255, (1, 7)))
+
+
+def cache_of(model, batch, capacity):
+    return Cache(model.config, batch, capacity, torch.float32, torch.device("cpu"))
+
+
 @pytest.fixture
 def model():
-    torch.manual_seed(0)
-    return chameleon.build(SIZE, IDS).eval()
+    return small(IDS.size)
+
+
+def tokens_of(length, batch=2, seed=1):
+    return torch.randint(1, IDS.size, (batch, length), generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("gradients", [False, True], ids=["asked", "trained"])
+@pytest.mark.parametrize("masked", [False, True], ids=["causal kernel", "dense mask"])
+def test_hidden_states_equal_those_of_transformers(model, gradients, masked):
+    tokens = tokens_of(150)
+    mask = torch.ones(1, 150, 150, dtype=torch.bool).tril() if masked else None
+    with torch.set_grad_enabled(gradients):
+        ours = model(Part(tokens, mask)).view(2, 150, -1)
+        expected = theirs(model).model(input_ids=tokens, use_cache=False).last_hidden_state
+    assert torch.allclose(ours, expected, atol=1e-5)
 
 
 @torch.no_grad()
-def test_causal_hidden_states_equal_those_of_transformers(model):
-    tokens = torch.randint(1, IDS.size, (2, 12))
-    ours = chameleon.hidden_states(model, tokens, torch.ones(1, 12, 12, dtype=torch.bool).tril())
-    theirs = model.model(input_ids=tokens, use_cache=False).last_hidden_state
-    assert torch.allclose(ours, theirs, atol=1e-5)
+def test_greedy_answers_equal_those_of_transformers_token_by_token():
+    model = sharp(IDS.size)
+    prompt, other, cache = tokens_of(120, batch=1), theirs(model), cache_of(model, 1, 160)
+    ours = [model.lm_head(model(Part(prompt, cache=cache))[-1:]).argmax(-1)[None]]
+    for _ in range(39):
+        ours.append(model.lm_head(model(Part(ours[-1], cache=cache))).argmax(-1)[None])
+    sequence = prompt
+    for _ in range(40):
+        hidden = other.model(input_ids=sequence, use_cache=False).last_hidden_state
+        sequence = torch.cat([sequence, other.lm_head(hidden[:, -1:]).argmax(-1)], dim=1)
+    assert torch.equal(torch.cat(ours, dim=1), sequence[:, 120:])
+    assert sequence[:, 120:].unique().numel() > 5, "the model must choose different tokens for this to mean anything"
+
+
+def in_bf16(other):
+    """Return transformers' model in bf16 as its own loading makes it, with RoPE's frequencies in fp32."""
+    frequencies = other.model.rotary_emb.inv_freq.clone()
+    other.to(torch.bfloat16)
+    other.model.rotary_emb.inv_freq = frequencies
+    return other
+
+
+@torch.no_grad()
+def test_in_bf16_the_error_is_that_of_bf16_at_late_positions_too(model):
+    """Frequencies rounded to bf16 would be off by 5 rad at token 4,000."""
+    tokens = tokens_of(24)
+    positions = 4000 + torch.arange(24)[None]
+    exact = model(Part(tokens, positions=positions))
+    expected = in_bf16(theirs(model)).model(
+        input_ids=tokens, position_ids=positions, use_cache=False, attention_mask=None
+    )
+    ours = model.to(torch.bfloat16)(Part(tokens, positions=positions))
+
+    def error(hidden):
+        return ((hidden.float() - exact).norm() / exact.norm()).item()
+
+    assert ours.dtype is torch.bfloat16
+    assert 0 < error(ours) < 0.01
+    assert error(ours) < 1.1 * error(expected.last_hidden_state.flatten(0, 1))
+
+
+@torch.no_grad()
+def test_fp32_weights_multiplied_in_bf16_keep_their_residuals(model):
+    exact = model(Part(tokens_of(24)))
+    model.compute = torch.bfloat16
+    mixed = model(Part(tokens_of(24)))
+    assert mixed.dtype is torch.bfloat16
+    assert ((mixed.float() - exact).norm() / exact.norm()).item() < 0.01
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gradients_by_hand_equal_those_of_autograd(monkeypatch, dtype):
+    """The same model, its kernels once with gradients by hand and once as torch has them."""
+    found = []
+    for by_hand in (True, False):
+        monkeypatch.setattr(kernels, "_by_hand", lambda _, by_hand=by_hand: by_hand)
+        model = small(IDS.size)
+        model.compute = dtype
+        parts = [batch.part for batch in collate([sample(), sample(images=2), drawn_world()], "action")]
+        hidden = model(*parts).float()
+        (hidden * torch.linspace(-1, 1, hidden.numel()).view_as(hidden)).sum().backward()
+        found.append({name: parameter.grad for name, parameter in model.model.named_parameters()})
+    for name, gradient in found[0].items():
+        assert gradient is not None
+        error = (gradient - found[1][name]).norm() / found[1][name].norm()
+        assert error < (1e-5 if dtype is torch.float32 else 0.02), name
 
 
 @torch.no_grad()
@@ -43,124 +130,61 @@ def test_a_token_that_is_hidden_changes_nothing(model):
     first, second = original.layout.actions
     changed.tokens[first.start + 1 : first.stop - 1] = IDS.first_bin + 7
     for name, equal in (("action", True), ("causal", False)):
-        mask = mask_of(name, original.layout)[None]
-        a, b = (chameleon.hidden_states(model, torch.from_numpy(s.tokens)[None], mask) for s in (original, changed))
-        assert torch.allclose(a[:, second.start : second.stop], b[:, second.start : second.stop], atol=1e-6) == equal
+        mask = mask_of_layout(name, original.layout)[None]
+        a, b = (model(Part(torch.from_numpy(one.tokens)[None], mask)) for one in (original, changed))
+        assert torch.allclose(a[second.start : second.stop], b[second.start : second.stop], atol=1e-6) == equal
+
+
+@pytest.mark.parametrize("mask", ["action", "causal"])
+@torch.no_grad()
+def test_samples_of_a_step_do_not_change_each_other(model, mask):
+    """Padding, other samples, other kinds: the answered states are those of each sample alone, in full."""
+    samples = [sample(images=1), sample(images=2), drawn_world()]
+    batches = collate(samples, mask)
+    together = model(*(batch.part for batch in batches)).split([batch.rows.numel() for batch in batches])
+    order = sorted(range(3), key=lambda index: int((samples[index].labels != -100).sum()))
+    states = [
+        row for group, batch in zip(together, batches, strict=True) for row in group.view(len(batch.rows), -1, 32)
+    ]
+    for index, state in zip(order, states, strict=True):
+        tokens = torch.from_numpy(samples[index].tokens)[None]
+        alone = model(Part(tokens, mask_of_layout(mask, samples[index].layout)[None]))
+        answered = torch.from_numpy(samples[index].labels[1:] != -100)
+        assert torch.allclose(state, alone[:-1][answered], atol=1e-5)
+
+
+def test_a_causal_batch_brings_no_mask():
+    assert [batch.lanes is None for batch in collate([sample(chunk=2), drawn_world()], "action")] == [True, False]
+    assert [batch.lanes is None for batch in collate([sample(chunk=2), drawn_world()], "causal")] == [True, True]
 
 
 @torch.no_grad()
-def test_padding_does_not_change_a_sample(model):
-    short, long = sample(images=1), sample(images=2)
-    batch = collate([short, long], "action")
-    alone = collate([short], "action")
-    padded = chameleon.hidden_states(model, batch.tokens, batch.mask)[:1, : short.tokens.size]
-    assert torch.allclose(padded, chameleon.hidden_states(model, alone.tokens, alone.mask), atol=1e-5)
-    assert (batch.labels[0, short.tokens.size :] == -100).all()
+def test_a_cache_gives_what_a_whole_forward_gives(model):
+    tokens, cache = tokens_of(20), cache_of(model, 2, 20)
+    triangle = torch.ones(1, 20, 20, dtype=torch.bool).tril()
+    whole = model(Part(tokens)).view(2, 20, -1)
+    first = model(Part(tokens[:, :12], cache=cache)).view(2, 12, -1)
+    several = model(Part(tokens[:, 12:19], triangle[:, 12:19, :19], cache=cache)).view(2, 7, -1)
+    one = model(Part(tokens[:, 19:], cache=cache)).view(2, 1, -1)
+    assert torch.allclose(torch.cat([first, several, one], dim=1), whole, atol=1e-5)
+    with pytest.raises(AssertionError, match="several tokens behind cached ones need a mask"):
+        model(Part(tokens[:, :2], cache=cache))
 
 
-def mixed_batch():
-    """Two action samples and a world sample."""
-    random = np.random.default_rng(5)
-    codes = [random.integers(0, 16, 4) for _ in range(2)]
-    return collate(
-        [sample(), sample(images=2), world_sample(IDS, [1, 2], codes, random.integers(0, 255, (1, 7)))], "action"
-    )
-
-
-def by_hand(model, batch):
-    """Return (row, kind, cross-entropy, squared log-partition) of every answered token, one by one."""
-    logits = model.lm_head(chameleon.hidden_states(model, batch.tokens, batch.mask))
-    found = []
-    for row, position in (batch.labels[:, 1:] != -100).nonzero().tolist():
-        label = int(batch.labels[row, position + 1])
-        partition = logits[row, position].logsumexp(-1)
-        kind = "action" if row < 2 else "code" if label >= IDS.first_code else "structure"
-        found.append((kind, partition - logits[row, position, label], partition**2))
-    return found
-
-
-@torch.no_grad()
-def test_loss_of_the_release_weighs_each_code_in_one_weighted_mean(model):
-    batch = mixed_batch()
-    hidden = chameleon.hidden_states(model, batch.tokens, batch.mask)
-    loss = AnswerLoss(IDS, 0.04, "release", z_weight=1e-5)([(hidden, batch.labels)], model.lm_head)
-    found = by_hand(model, batch)
-    assert [sum(kind == name for kind, *_ in found) for name in CLASSES] == [2 * 19, 4, 3]
-    weights = [0.04 if kind == "code" else 1.0 for kind, *_ in found]
-    expected = torch.stack([w * error for w, (_, error, _) in zip(weights, found, strict=True)]).sum() / sum(weights)
-    assert torch.allclose(loss.cross_entropy, expected, atol=1e-6)
-    assert torch.allclose(loss.z, torch.stack([z for *_, z in found]).mean(), atol=1e-5)
-    assert torch.allclose(loss.total, loss.cross_entropy + 1e-5 * loss.z)
-    for name, mean, share in zip(CLASSES, loss.means, loss.shares, strict=True):
-        errors = torch.stack([error for kind, error, _ in found if kind == name])
-        assert torch.allclose(mean, errors.mean(), atol=1e-5)
-        weight = 0.04 if name == "code" else 1.0
-        assert torch.allclose(share, weight * errors.sum() / sum(weights) / loss.cross_entropy, atol=1e-5)
-
-
-@torch.no_grad()
-def test_loss_of_the_paper_adds_alpha_times_the_mean_of_image_answers(model):
-    batch = mixed_batch()
-    hidden = chameleon.hidden_states(model, batch.tokens, batch.mask)
-    loss = AnswerLoss(IDS, 0.04, "paper", z_weight=0.0)([(hidden, batch.labels)], model.lm_head)
-    found = by_hand(model, batch)
-    actions = torch.stack([error for kind, error, _ in found if kind == "action"]).mean()
-    images = torch.stack([error for kind, error, _ in found if kind != "action"]).mean()
-    assert torch.allclose(loss.total, actions + 0.04 * images, atol=1e-6)
-    assert torch.allclose(loss.shares.sum(), torch.tensor(1.0))
-
-
-@torch.no_grad()
-def test_loss_does_not_depend_on_how_the_batch_is_collated(model):
-    """Actions and images apart, each without the other's padding, are the same batch."""
-    random = np.random.default_rng(6)
-    codes = [random.integers(0, 16, 4) for _ in range(2)]
-    samples = [sample(images=2), world_sample(IDS, [1, 2], codes, random.integers(0, 255, (1, 7))), sample()]
-    answer_loss = AnswerLoss(IDS, 0.04, "release", z_weight=1e-5)
-
-    def loss(batches):
-        hidden = [chameleon.hidden_states(model, batch.tokens, batch.mask) for batch in batches]
-        return answer_loss(
-            [(states, batch.labels) for states, batch in zip(hidden, batches, strict=True)], model.lm_head
-        )
-
-    apart = collate_apart(samples, "action")
-    assert [batch.tokens.shape for batch in apart] == [(2, 35), (1, 26)]
-    assert torch.allclose(loss(apart).total, loss([collate(samples, "action")]).total, atol=1e-6)
-
-
-@pytest.mark.parametrize("alpha_on", ["release", "paper"])
-def test_a_batch_of_one_kind_has_a_finite_loss_and_no_mean_of_the_other(model, alpha_on):
-    batch = collate([sample()], "action")
-    hidden = chameleon.hidden_states(model, batch.tokens, batch.mask)
-    loss = AnswerLoss(IDS, 0.04, alpha_on, z_weight=1e-5)([(hidden, batch.labels)], model.lm_head)
-    loss.total.backward()
-    assert torch.isfinite(loss.total)
-    assert loss.means.isfinite().tolist() == [True, False, False]
-    assert loss.shares.tolist() == pytest.approx([1.0, 0.0, 0.0])
+def test_dropout_drops_in_training_alone():
+    model = Chameleon(ChameleonConfig(IDS.size, **SIZES), dropout=0.5)
+    model.load_state_dict(small(IDS.size).state_dict())
+    part = Part(tokens_of(8))
+    torch.manual_seed(0)
+    first, second = model.train()(part), model(part)
+    assert not torch.allclose(first, second, atol=1e-3)
+    assert torch.allclose(model.eval()(part), small(IDS.size)(part))
 
 
 def test_a_boolean_mask_never_reaches_attention():
-    mask = chameleon.additive(torch.tensor([[True, False]]), torch.float32)
-    assert mask[0, 0] == 0
-    assert mask[0, 1] == torch.finfo(torch.float32).min
-
-
-def test_saved_model_opens_with_transformers_and_with_load(model, tmp_path):
-    model.save_pretrained(tmp_path)
-    theirs = ChameleonModel.from_pretrained(tmp_path)
-    for name, value in theirs.state_dict().items():
-        if not name.startswith("vqmodel."):
-            assert torch.equal(value, model.model.state_dict()[name]), name
-    ours = chameleon.load(tmp_path)
-    assert torch.equal(ours.lm_head.weight, model.lm_head.weight)
-
-
-def test_a_folder_without_a_model_is_named(tmp_path):
-    with pytest.raises(
-        ValueError, match=r"no model here, expected config.json and \*.safetensors. Run: dvc repro train"
-    ):
-        chameleon.load(tmp_path)
+    mask = kernels.additive(torch.tensor([[[True, False]]]), torch.float32)
+    assert mask[0, 0, 0, 0] == 0
+    assert mask[0, 0, 0, 1] == torch.finfo(torch.float32).min
 
 
 def test_every_epoch_is_a_permutation_and_epochs_differ():

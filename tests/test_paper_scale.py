@@ -36,7 +36,9 @@ def test_every_run_of_every_table_resolves_with_the_paper_s_settings(runs):
 
 
 def test_the_model_is_chameleon_7b_and_the_tokenizer_the_published_one(runs):
-    assert round(paper_scale.size(runs[0].train).total / 1e9, 3) == 7.014  # the language model of transformers' default
+    assert (
+        round(paper_scale.size(runs[0].train).total / 1e9, 3) == 7.013
+    )  # transformers' has 7.014, for its norms are of every head
     sizes = strict.read_yaml(REPOSITORY / "conf/paper.yaml")["tokenizer"]
     assert config(strict.build(TokenizerParams, sizes | {"pixels": 256, "seed": 0}, "tokenizer")) == VQGANConfig()
 

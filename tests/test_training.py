@@ -19,6 +19,7 @@ import yaml
 from pipeline import finetune
 from pipeline import train as train_stage
 from worldvla.data.shards import TokenizedEpisode, write_shards
+from worldvla.model import weights
 from worldvla.model.batches import Windows
 from worldvla.model.policy import ChameleonPolicy
 from worldvla.model.saving import CURVE, shares, write_model
@@ -50,6 +51,7 @@ PARAMS = TrainParams(
     warmup_steps=5,
     decay_start=0.5,
     weight_decay=0.01,
+    dropout=0.0,
     clip=1.0,
     z_loss=1e-5,
     alpha=0.04,
@@ -114,9 +116,9 @@ def test_a_killed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_pat
 
 @pytest.mark.slow
 def test_training_learns_and_its_folder_is_a_policy(tmp_path, monkeypatch):
-    trained = run_training(tmp_path / "work")
+    trained = run_training(tmp_path / "work", replace(PARAMS, steps=100, validate_every=100))
     assert trained.curve[-1]["loss"] < trained.curve[0]["loss"] - 1
-    assert [row["step"] for row in trained.curve if row["validation_loss"] is not None] == [20, 40]
+    assert [row["step"] for row in trained.curve if row["validation_loss"] is not None] == [100, 200]
     assert all(set(row) == set(CURVE.names) for row in trained.curve)
     assert trained.curve[-1]["validation_code"] > 0
     assert re.fullmatch(r"action \d+ %, code \d+ %, structure \d+ %", shares(trained.curve))
@@ -137,9 +139,10 @@ def test_training_learns_and_its_folder_is_a_policy(tmp_path, monkeypatch):
     answers = policy.act(["push"] * 3, histories)
     alone = [policy.act(["push"], [history])[0] for history in histories]
     for answer, single in zip(answers, alone, strict=True):
-        assert answer is None or answer.shape == (2, 7)
-        assert (answer is None) == (single is None)
-        assert answer is None or single is None or np.array_equal(answer, single)
+        assert answer is not None, "a training as short as this must do for actions, or nothing is compared"
+        assert single is not None
+        assert answer.shape == (2, 7)
+        assert np.array_equal(answer, single)
 
     images.num_codes = NUM_CODES + 1
     with pytest.raises(ValueError, match=r"they belong to different runs\. Run: dvc repro train"):
@@ -178,14 +181,15 @@ def test_a_pool_has_every_window_of_every_kind_once():
 def test_training_goes_on_from_the_weights_of_another_run(tmp_path):
     params = replace(PARAMS, steps=4, warmup_steps=0)
     world = run_training(tmp_path / "world", replace(params, samples=("world",)))
-    world.model.save_pretrained(tmp_path / "start")
+    (tmp_path / "start").mkdir()
+    weights.save(world.model, tmp_path / "start")
     still = replace(params, learning_rate=1e-12, weight_decay=0.0)
     trained = run_training(tmp_path / "finetune", still, tmp_path / "start").model.state_dict()
     for name, value in world.model.state_dict().items():
         assert np.allclose(value, trained[name], atol=1e-9), name
-    with pytest.raises(ValueError, match=r"has the shape .*, expected .*; it was trained with other sizes"):
+    with pytest.raises(ValueError, match=r"got a model of .*, expected .*; it was trained with other sizes"):
         run_training(tmp_path / "other", replace(still, intermediate_size=32), tmp_path / "start")
-    with pytest.raises(ValueError, match="absent: no model here"):
+    with pytest.raises(ValueError, match=r"absent/config\.json: no such file"):
         run_training(tmp_path / "other", still, tmp_path / "absent")
 
 

@@ -1,5 +1,6 @@
 """Training samples cut from tokenized episodes, and their order."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worldvla.data.shards import TokenizedEpisode
-from worldvla.masks import mask_of
+from worldvla.masks import SHARED, lanes, mask_of
+from worldvla.model.parts import Part
 from worldvla.params.train import TrainParams
 from worldvla.sequences import (
     IGNORED,
@@ -32,15 +34,30 @@ PADDING = 0  # what stands there is never seen by an earlier token and carries n
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples padded on the right: tokens and labels [batch, length], mask [batch or 1, length, length]."""
+    """Samples padded on the right.
+
+    Attributes:
+        tokens: [batch, length].
+        rows: positions whose next token is answered [batch, answered].
+        targets: those next tokens [batch, answered].
+        lanes: see ``masks`` [batch, length]; None if all are causal, which then needs no mask.
+    """
 
     tokens: Tensor
-    labels: Tensor
-    mask: Tensor
+    rows: Tensor
+    targets: Tensor
+    lanes: Tensor | None
 
-    def to(self, device: str) -> "Batch":
+    def to(self, device: torch.device) -> "Batch":
         """Return the batch on a device."""
-        return Batch(self.tokens.to(device), self.labels.to(device), self.mask.to(device))
+        lanes = None if self.lanes is None else self.lanes.to(device)
+        return Batch(self.tokens.to(device), self.rows.to(device), self.targets.to(device), lanes)
+
+    @property
+    def part(self) -> Part:
+        """The batch as the model takes it."""
+        mask = None if self.lanes is None else mask_of(self.lanes)
+        return Part(self.tokens, mask, rows=self.rows)
 
 
 class Windows:
@@ -119,29 +136,36 @@ def _slice(steps: range) -> slice:
     return slice(steps.start, steps.stop)
 
 
-def collate_apart(samples: Sequence[Sample], mask: str) -> list[Batch]:
-    """Return samples as one batch per kind of answer: actions and images differ in length, and padding costs time."""
-    answers = sorted({sample.layout.answer for sample in samples}, key=lambda kind: kind.value)
-    return [collate([sample for sample in samples if sample.layout.answer is answer], mask) for answer in answers]
+def collate(samples: Sequence[Sample], mask: str) -> list[Batch]:
+    """Return samples under the mask called ``mask``, those with equally many answered tokens as one batch.
+
+    So actions and images need no padding to each other. The batches of a step are the parts of one forward, however many
+    kinds of samples it has.
+    """
+    groups: dict[int, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        groups[int((sample.labels != IGNORED).sum())].append(sample)
+    return [_padded(groups[answered], mask) for answered in sorted(groups)]
 
 
-def collate(samples: Sequence[Sample], mask: str) -> Batch:
-    """Return samples as one batch, each under its own mask called ``mask``."""
+def _padded(samples: Sequence[Sample], mask: str) -> Batch:
     length = max(sample.tokens.size for sample in samples)
-    tokens = np.full((len(samples), length), PADDING, dtype=np.int64)
-    labels = np.full((len(samples), length), IGNORED, dtype=np.int64)
+    tokens = np.full((len(samples), length), PADDING, np.int64)
+    of_mask = np.full((len(samples), length), SHARED, np.int16)
+    rows, targets = [], []
     for row, sample in enumerate(samples):
         tokens[row, : sample.tokens.size] = sample.tokens
-        labels[row, : sample.tokens.size] = sample.labels
-    layouts = {sample.layout for sample in samples}
-    if len(layouts) == 1:
-        masks = mask_of(mask, samples[0].layout)[None]
-    else:
-        # Padding sees what a causal token sees: a row without any key would be not a number.
-        masks = torch.ones(length, length, dtype=torch.bool).tril().repeat(len(samples), 1, 1)
-        for row, sample in enumerate(samples):
-            masks[row, : sample.tokens.size, : sample.tokens.size] = mask_of(mask, sample.layout)
-    return Batch(torch.from_numpy(tokens), torch.from_numpy(labels), masks)
+        of_mask[row, : sample.tokens.size] = lanes(mask, sample.layout)
+        answered = np.flatnonzero(sample.labels != IGNORED)
+        rows.append(answered - 1)
+        targets.append(sample.labels[answered])
+    causal = (of_mask == SHARED).all()
+    return Batch(
+        torch.from_numpy(tokens),
+        torch.from_numpy(np.stack(rows)),
+        torch.from_numpy(np.stack(targets)),
+        None if causal else torch.from_numpy(of_mask),
+    )
 
 
 def batch_indices(num_samples: int, batch: int, step: int, seed: int) -> NDArray[np.int64]:

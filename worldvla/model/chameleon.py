@@ -1,127 +1,183 @@
-"""Chameleon of ``transformers`` as the transformer of WorldVLA.
+"""Chameleon, the transformer of WorldVLA (paper section 3.1), in plain torch.
 
-What it needs from us: masks of our own, hidden states instead of logits (its ``forward`` writes the minimum into every
-image logit, so that the loss on an image would be infinite), and a language model without the image tokenizer, which
-is trained and kept apart.
+One decoder over one vocabulary of text, image and action tokens: RMSNorm, attention with normalised queries and keys and
+rotary positions, SwiGLU, residuals, embedding and head apart. The weights have the published names and shapes.
+
+Sources: Chameleon (arXiv 2405.09818, section 2.3) and the released `modeling_xllmx_chameleon_ck.py`: one norm of queries and
+one of keys for all heads, dropout on what attention and MLP add. Deviation: norms and rotary positions are computed in fp32
+whatever the weights are. Under the action mask nothing but positions tells the actions of a chunk apart.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
-
 import torch
-from torch import Tensor
-from transformers import Cache, ChameleonConfig, ChameleonForConditionalGeneration
-from transformers.utils import logging as transformers_logging
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from worldvla.vocabulary import Vocabulary
-
-transformers_logging.disable_progress_bar()  # of writing and reading weights: a stage has bars of its own
-
-MAX_POSITIONS = 16_384  # RoPE has no table; four frames of history at 512 px take 4,310 positions
+from worldvla.model import kernels
+from worldvla.model.config import ChameleonConfig
+from worldvla.model.kernels import Turn
+from worldvla.model.parts import Part, View, wanted_of
 
 
-@dataclass(frozen=True)
-class ModelSize:
-    """Shape of the transformer: width, depth, heads of width / heads each, and the inner width of the MLPs."""
+class Chameleon(nn.Module):
+    """Tokens in, hidden states out; ``lm_head`` makes logits of those.
 
-    hidden_size: int
-    num_layers: int
-    num_heads: int
-    intermediate_size: int
-
-
-def build(size: ModelSize, vocabulary: Vocabulary) -> ChameleonForConditionalGeneration:
-    """Return a freshly initialised model; draws from torch's global random state.
-
-    Source: Chameleon (QK-norm, RoPE, SwiGLU, RMSNorm, embedding and head untied), the paper's backbone.
+    Products are of the type ``compute``, that of the weights if absent, in which the hidden states come out too; residuals
+    keep the type of the weights.
     """
-    config = ChameleonConfig(
-        vocab_size=vocabulary.size,
-        hidden_size=size.hidden_size,
-        intermediate_size=size.intermediate_size,
-        num_hidden_layers=size.num_layers,
-        num_attention_heads=size.num_heads,
-        num_key_value_heads=size.num_heads,
-        max_position_embeddings=MAX_POSITIONS,
-        bos_token_id=vocabulary.bos,
-        eos_token_id=vocabulary.separator,
-        pad_token_id=None,
-        # Required by transformers; our ids never pass through it.
-        vocabulary_map={"<image>": vocabulary.begin_image, "IMGIMGAZ": vocabulary.first_code},
-        # The image tokenizer is a model of its own; this stands in for it and is deleted below.
-        vq_config={"base_channels": 32, "channel_multiplier": [1], "num_res_blocks": 1, "num_embeddings": 1},
-    )
-    model = ChameleonForConditionalGeneration._from_config(config, attn_implementation=_attention())
-    return _without_image_tokenizer(model)
+
+    compute: torch.dtype | None = None
+
+    def __init__(self, config: ChameleonConfig, dropout: float = 0.0) -> None:
+        """Build without setting the weights.
+
+        Args:
+            config: sizes.
+            dropout: share of what attention and MLP add that is dropped in training; 0.05 in the release.
+        """
+        super().__init__()
+        self.config = config
+        self.model = Decoder(config, dropout)
+        self.lm_head = Linear(config.hidden_size, config.vocab_size)
+
+    @property
+    def type_of_products(self) -> torch.dtype:
+        """The type of products, hidden states, keys and values."""
+        return self.compute or self.lm_head.weight.dtype
+
+    def forward(self, *parts: Part) -> Tensor:
+        """Return the last hidden states of the wanted queries of all parts, one after the other [wanted, hidden_size].
+
+        Parts share everything but attention: sequences of different lengths need no padding to each other.
+        """
+        hidden = self.model(parts, self.type_of_products)
+        for part in parts:
+            if part.cache:
+                part.cache.length += part.tokens.shape[1]
+        return hidden
 
 
-def load(folder: Path) -> ChameleonForConditionalGeneration:
-    """Return the model that ``save_pretrained`` wrote into a folder, in evaluation mode.
+class Decoder(nn.Module):
+    """Embedding, layers and the last norm."""
 
-    Raises:
-        ValueError: the folder holds no model.
-    """
-    if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
-        raise ValueError(f"{folder}: no model here, expected config.json and *.safetensors. Run: dvc repro train")
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()  # the image tokenizer's weights are missing on purpose
-    model = ChameleonForConditionalGeneration.from_pretrained(folder, attn_implementation=_attention())
-    transformers_logging.set_verbosity(verbosity)
-    return _without_image_tokenizer(model).eval()
+    def __init__(self, config: ChameleonConfig, dropout: float) -> None:
+        super().__init__()
+        self.config = config
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(Layer(config, dropout, number) for number in range(config.num_layers))
+        self.norm = RMSNorm(config.hidden_size, config.eps)
 
-
-def _attention() -> str:
-    """Return the kernel to use: both are exact with an additive mask; on a CPU the fused one has a slow backward."""
-    return "sdpa" if torch.cuda.is_available() else "eager"
-
-
-def _without_image_tokenizer(model: ChameleonForConditionalGeneration) -> ChameleonForConditionalGeneration:
-    del model.model.vqmodel
-    return model
-
-
-def placed(
-    model: ChameleonForConditionalGeneration, device: torch.device, dtype: torch.dtype = torch.float32
-) -> ChameleonForConditionalGeneration:
-    """Return the model with its weights on a device, as a type."""
-    torch.nn.Module.to(model, device=device, dtype=dtype)
-    return model
+    def forward(self, parts: tuple[Part, ...], compute: torch.dtype) -> Tensor:
+        """Return the hidden states of the wanted queries [wanted, hidden_size]."""
+        views = [View(part, self.config, compute) for part in parts]
+        x = self.embed_tokens(torch.cat([part.tokens.flatten() for part in parts]))
+        for layer in self.layers[:-1]:
+            x = layer(x, views, None, compute)
+        rows = [part.rows for part in parts if part.rows is not None]
+        wanted = None
+        if rows:
+            wanted = wanted_of(views, rows)
+            views = [view.of_rows(some) for view, some in zip(views, rows, strict=True)]
+        return self.norm(self.layers[-1](x, views, wanted, compute), compute)
 
 
-def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return a boolean mask (True where visible) [..., query, key] as the summand that attention needs.
+class Layer(nn.Module):
+    """Attention and MLP, each added to the residuals."""
 
-    The only place where a mask stops being boolean: eager attention adds whatever it gets, and a boolean would pass
-    silently wrong.
-    """
-    assert mask.dtype is torch.bool, "masks are boolean everywhere else"
-    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, torch.finfo(dtype).min)
+    def __init__(self, config: ChameleonConfig, dropout: float, number: int) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.hidden_size, config.eps)
+        self.self_attn = Attention(config, number)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.eps)
+        self.mlp = MLP(config)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, views: list[View], wanted: Tensor | None, compute: torch.dtype) -> Tensor:
+        """Return the residuals behind this layer, of the wanted tokens only: [tokens, hidden_size] -> [wanted, hidden_size]."""
+        added = self.self_attn(self.input_layernorm(x, compute), views, wanted)
+        x = _select(x, wanted) + self.dropout(added)
+        return x + self.dropout(self.mlp(self.post_attention_layernorm(x, compute)))
 
 
-def hidden_states(
-    model: ChameleonForConditionalGeneration,
-    tokens: Tensor,
-    mask: Tensor,
-    positions: Tensor | None = None,
-    cache: Cache | None = None,
-) -> Tensor:
-    """Return the last hidden states [batch, query, hidden_size].
+class Attention(nn.Module):
+    """Attention of several heads with normalised queries and keys."""
 
-    Args:
-        model: from ``build`` or ``load``.
-        tokens: ids [batch, query].
-        mask: boolean [batch or 1, query, key], True where visible; keys are the cached positions, then the new ones.
-        positions: RoPE positions [batch or 1, query]; counted on from the cache if absent.
-        cache: keys and values so far; grows by the new tokens.
-    """
-    dtype = (
-        torch.get_autocast_dtype(tokens.device.type) if torch.is_autocast_enabled(tokens.device.type) else model.dtype
-    )
-    output = model.model(
-        input_ids=tokens,
-        attention_mask=additive(mask, dtype)[:, None],
-        position_ids=positions,
-        past_key_values=cache,
-        use_cache=cache is not None,
-    )
-    return output.last_hidden_state
+    def __init__(self, config: ChameleonConfig, number: int) -> None:
+        super().__init__()
+        self.number = number
+        width = config.hidden_size
+        self.q_proj, self.k_proj, self.v_proj, self.o_proj = (Linear(width, width) for _ in range(4))
+        self.q_norm, self.k_norm = QKNorm(config.head_dim), QKNorm(config.head_dim)
+
+    def forward(self, x: Tensor, views: list[View], wanted: Tensor | None) -> Tensor:
+        """Return what attention adds [wanted, hidden_size]."""
+        all_keys, all_values = self.k_proj(x), self.v_proj(x)
+        all_queries = self.q_proj(_select(x, wanted))
+        sizes = [view.num_keys for view in views], [view.num_queries for view in views]
+        attended = []
+        for view, queries, keys, values in zip(
+            views, all_queries.split(sizes[1]), all_keys.split(sizes[0]), all_values.split(sizes[0]), strict=True
+        ):
+            queries = self.q_norm(view.heads(queries), view.query_turn)
+            keys = self.k_norm(view.heads(keys), view.key_turn)
+            values = view.heads(values).transpose(1, 2)
+            if view.cache:
+                keys, values = view.cache.extended(self.number, keys, values)
+            attended.append(
+                kernels.attention(queries, keys, values, view.bias).transpose(1, 2).flatten(0, 1).flatten(1)
+            )
+        return self.o_proj(torch.cat(attended) if len(attended) > 1 else attended[0])
+
+
+class MLP(nn.Module):
+    """SwiGLU."""
+
+    def __init__(self, config: ChameleonConfig) -> None:
+        super().__init__()
+        self.gate_proj = Linear(config.hidden_size, config.intermediate_size)
+        self.up_proj = Linear(config.hidden_size, config.intermediate_size)
+        self.down_proj = Linear(config.intermediate_size, config.hidden_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what the MLP adds."""
+        return self.down_proj(kernels.swiglu(self.gate_proj(x), self.up_proj(x)))
+
+
+class Linear(nn.Linear):
+    """A product without bias, of the type of its input."""
+
+    def __init__(self, width: int, out: int) -> None:
+        super().__init__(width, out, bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the product [..., out]."""
+        return F.linear(input, self.weight.to(input.dtype))
+
+
+class RMSNorm(nn.Module):
+    """Root mean square normalisation."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return the normalised x as a type."""
+        return kernels.rms_norm(x.float(), self.weight.float(), self.eps).to(dtype)
+
+
+class QKNorm(nn.Module):
+    """Layer normalisation of every head's queries or keys, with one weight and bias for all heads, and their turning."""
+
+    def __init__(self, head_dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1, head_dim))  # [ranks of the published training, head_dim]
+        self.bias = nn.Parameter(torch.zeros(1, head_dim))
+
+    def forward(self, x: Tensor, turn: Turn) -> Tensor:
+        """Return x [batch, query, heads, head_dim] normalised and turned [batch, heads, query, head_dim]."""
+        return kernels.norm_and_turn(x, self.weight[0].float(), self.bias[0].float(), turn)
+
+
+def _select(x: Tensor, wanted: Tensor | None) -> Tensor:
+    return x if wanted is None else x.index_select(0, wanted)

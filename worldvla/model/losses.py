@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from worldvla.model.cross_entropy import cross_entropy
 from worldvla.params.train import Reading, TrainParams
-from worldvla.sequences import IGNORED
 from worldvla.vocabulary import Vocabulary
 
 # What an answer's tokens are: those of an answered action, with their markers; of an answered image, its codes and the
@@ -69,35 +69,24 @@ class AnswerLoss:
             return cls(ids, 1.0, "release", params.z_loss)  # of actions alone: every token weighs the same
         return cls(ids, params.alpha, params.alpha_on, params.z_loss)
 
-    def __call__(self, groups: Sequence[tuple[Tensor, Tensor]], head: nn.Module) -> Loss:
+    def __call__(self, hidden: Tensor, targets: Sequence[Tensor], head: nn.Linear) -> Loss:
         """Return the loss of a batch.
 
-        The hidden states are gathered at the labelled positions before the head, so that logits exist for the answers only
-        (2 percent of an action sample's positions at 512 px).
-
         Args:
-            groups: the batch in parts of any lengths: hidden states [samples, length, hidden_size], where position p
-                predicts the label at p + 1, and labels [samples, length], ``IGNORED`` where there is no loss.
-            head: from hidden states to logits [.., vocabulary].
+            hidden: the states that predict the answered tokens [answered, hidden_size].
+            targets: those tokens in groups [samples, answered of a sample], in the same order.
+            head: from hidden states to logits.
         """
-        answered = [labels[:, 1:] != IGNORED for _, labels in groups]
-        gathered = [hidden[:, :-1][where] for (hidden, _), where in zip(groups, answered, strict=True)]
-        targets = torch.cat([labels[:, 1:][where] for (_, labels), where in zip(groups, answered, strict=True)])
-        kinds = torch.cat(
-            [self._kinds(labels)[:, 1:][where] for (_, labels), where in zip(groups, answered, strict=True)]
-        )
-        logits = head(torch.cat(gathered)).float()
-        partition = logits.logsumexp(dim=-1)
-        errors = partition - logits.gather(1, targets[:, None])[:, 0]
+        kinds = torch.cat([self._kinds(group).flatten() for group in targets])
         weights = self._weights(kinds)
-        cross_entropy = (weights * errors).sum()
-        z = partition.square().mean()
-        means, shares = _parts(errors.detach(), weights, kinds)
-        return Loss(cross_entropy + self.z_weight * z, cross_entropy, z, means, shares)
+        flat = torch.cat([group.flatten() for group in targets])
+        total, errors, z = cross_entropy(hidden, head.weight, flat, weights, self.z_weight)
+        means, shares = _parts(errors, weights, kinds)
+        return Loss(total, (weights * errors).sum(), z, means, shares)
 
-    def _kinds(self, labels: Tensor) -> Tensor:
-        """Return the index into `CLASSES` of every token [batch, length], as far as it is answered."""
-        code = (labels >= self.ids.first_code) & (labels < self.ids.first_code + self.ids.num_codes)
+    def _kinds(self, targets: Tensor) -> Tensor:
+        """Return the index into `CLASSES` of every answered token [samples, answered]."""
+        code = (targets >= self.ids.first_code) & (targets < self.ids.first_code + self.ids.num_codes)
         draws = code.any(dim=1, keepdim=True)
         return torch.where(code, 1, torch.where(draws, 2, 0))
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from worldvla.files import write_text
+from worldvla.model import weights
 from worldvla.model.losses import CLASSES
 from worldvla.model.trained import ModelSettings
 from worldvla.model.training import Trained
@@ -45,7 +46,7 @@ def write_model(
         provenance: name -> value lines of the card: the run, its episodes, the digests of everything that made the
             weights.
     """
-    trained.model.save_pretrained(folder)
+    weights.save(trained.model, folder)
     settings.save(folder)
     for name in ("text.json", "actions.json"):
         shutil.copyfile(tokenizer / name, folder / name)
@@ -87,7 +88,7 @@ def _card(trained: Trained, settings: ModelSettings, provenance: dict[str, Any])
     rows = "\n".join(f"| {name} | {value} |" for name, value in (facts | provenance).items())
     return f"""# {provenance["run"]}
 
-A WorldVLA model: Chameleon of transformers, without its image tokenizer.
+A WorldVLA model: Chameleon, without its image tokenizer.
 `ChameleonModel.from_pretrained` opens this folder; `ChameleonPolicy.load` (`worldvla.model.policy`) makes a policy of it,
 `WorldModel.load` (`worldvla.model.world`) a world model.
 

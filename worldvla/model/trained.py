@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from worldvla.files import write_json
-from worldvla.model import chameleon
+from worldvla.model import placement, weights
+from worldvla.model.chameleon import Chameleon
 from worldvla.sequences import PROMPTS
 from worldvla.tokenizers.action import ActionTokenizer
 from worldvla.tokenizers.image import ImageTokenizer
@@ -52,7 +53,7 @@ class ModelSettings:
 class TrainedModel:
     """A model to ask; weights in fp32 on a CPU, in bf16 on a GPU."""
 
-    transformer: chameleon.ChameleonForConditionalGeneration
+    transformer: Chameleon
     ids: Vocabulary
     images: ImageTokenizer
     texts: TextTokenizer
@@ -81,16 +82,18 @@ class TrainedModel:
         images = ImageTokenizer.load(tokenizer)
         texts = TextTokenizer.load(model / "text.json")
         ids = vocabulary(settings.vocabulary, texts.size, images.num_codes)
-        transformer = chameleon.load(model)
-        if transformer.config.vocab_size != ids.size:
+        config = weights.read_config(model)
+        if config.vocab_size != ids.size:
             raise ValueError(
-                f"{model}: the model has {transformer.config.vocab_size} tokens, {tokenizer} makes {ids.size}; "
+                f"{model}: the model has {config.vocab_size} tokens, {tokenizer} makes {ids.size}; "
                 "they belong to different runs. Run: dvc repro train"
             )
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = placement.device()
         if device.type == "cpu":
             torch.set_num_threads(1)  # an answer must not depend on how many stages run side by side
-        transformer = chameleon.placed(transformer, device, torch.bfloat16 if device.type == "cuda" else torch.float32)
+        dtype = placement.answering(device)
+        placement.check_room(config, dtype.itemsize, device, str(model))
+        transformer = weights.load(model, device, dtype)
         return cls(transformer, ids, images, texts, ActionTokenizer.load(model / "actions.json"), settings, device)
 
     def prompt(self, kind: str, language: str) -> list[int]:

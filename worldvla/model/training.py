@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from worldvla.console import Progress
 from worldvla.data.work import checkpoint_file
-from worldvla.model import chameleon
-from worldvla.model.batches import Batch, Windows, batch_indices, collate_apart
+from worldvla.model import placement, weights
+from worldvla.model.allocation import keep_memory
+from worldvla.model.batches import Batch, Windows, batch_indices, collate
+from worldvla.model.chameleon import Chameleon
+from worldvla.model.config import ChameleonConfig
 from worldvla.model.losses import CLASSES, AnswerLoss, Loss
 from worldvla.params.train import TrainParams
 from worldvla.vocabulary import Vocabulary
@@ -21,15 +26,16 @@ from worldvla.vocabulary import Vocabulary
 VALIDATION_SAMPLES = 256
 # Column of a validation -> column of a training step.
 VALIDATED = {"validation_loss": "cross_entropy", **{f"validation_{name}": name for name in CLASSES}}
-CODE_STD = 0.02  # Chameleon's initial standard deviation of an embedding
+INITIAL_STD = 0.02  # Chameleon's initial standard deviation of weights
 
 
 @dataclass
 class Trained:
-    """A trained model and the rows of its curve (see ``train``)."""
+    """A trained model, the rows of its curve (see ``train``), and the seconds of all its sittings."""
 
-    model: chameleon.ChameleonForConditionalGeneration
+    model: Chameleon
     curve: list[dict[str, Any]]
+    seconds: float
 
 
 def learning_rate(params: TrainParams, step: int) -> float:
@@ -72,10 +78,12 @@ def train(
     Raises:
         ValueError: ``start`` is a model of other sizes, the params lack what images weigh, or the loss is not finite.
     """
+    keep_memory()
     torch.set_num_threads(params.threads)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = placement.device()
     torch.manual_seed(params.seed)
-    model = chameleon.placed(_initial(params, ids, codebook, start), torch.device(device)).train()
+    model = _initial(params, ids, codebook, start, device).train()
+    model.compute = placement.training(device)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=params.learning_rate, betas=(0.9, 0.95), weight_decay=params.weight_decay, fused=True
     )
@@ -83,57 +91,76 @@ def train(
     held_out = _evenly_spaced(validation, params, device) if validation else []
 
     def loss_of(batches: list[Batch]) -> Loss:
-        with torch.autocast(device, torch.bfloat16, enabled=_has_bf16(device)):
-            hidden = [chameleon.hidden_states(model, batch.tokens, batch.mask) for batch in batches]
-            labels = [batch.labels for batch in batches]
-            return answer_loss(list(zip(hidden, labels, strict=True)), model.lm_head)
+        hidden = model(*(batch.part for batch in batches))
+        return answer_loss(hidden, [batch.targets for batch in batches], model.lm_head)
 
-    done, curve = _resume(work, model, optimizer)
+    curve, seconds = _resume(work, model, optimizer, device)
+    started = time.monotonic() - seconds
     total = params.num_steps * params.batch
-    bar = Progress(total=total, initial=done * params.batch, desc="train", unit="sample")
-    for step in range(done, params.num_steps):
+    bar = Progress(total=total, initial=len(curve) * params.batch, desc="train", unit="sample")
+    for step in range(len(curve), params.num_steps):
         rate = learning_rate(params, step)
         for group in optimizer.param_groups:
             group["lr"] = rate
         chosen = batch_indices(len(samples), params.batch, step, params.seed)
-        parts = collate_apart([samples[index] for index in chosen], params.mask)
+        parts = collate([samples[index] for index in chosen], params.mask)
+        if params.dropout:
+            # What is dropped follows from the step alone, so that a resumed training drops the same.
+            torch.manual_seed(int(np.random.SeedSequence([params.seed, step]).generate_state(1)[0]))
         loss = loss_of([part.to(device) for part in parts])
         optimizer.zero_grad(set_to_none=True)
         loss.total.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), params.clip)
+        nn.utils.clip_grad_norm_(model.parameters(), params.clip)
         optimizer.step()
         row = {"step": step + 1, "learning_rate": rate, **_row(loss), **dict.fromkeys(VALIDATED)}
         if row["loss"] is None:
             raise ValueError(f"train step {step + 1}: the loss is not finite; lower train.learning_rate in conf/")
         if held_out and ((step + 1) % params.validate_every == 0 or step + 1 == params.num_steps):
-            row |= _validate(held_out, loss_of)
+            row |= _validate(model, held_out, loss_of)
         bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
         curve.append(row)
         bar.update(params.batch)
         if (step + 1) % params.checkpoint_every == 0 and step + 1 < params.num_steps:
-            _save(work, model, optimizer, curve)
+            _save(work, model, optimizer, curve, time.monotonic() - started)
     bar.close()
-    return Trained(chameleon.placed(model, torch.device("cpu")).eval(), curve)
+    return Trained(model.to("cpu").eval(), curve, time.monotonic() - started)
 
 
 def _initial(
-    params: TrainParams, ids: Vocabulary, codebook: np.ndarray, start: Path | None
-) -> chameleon.ChameleonForConditionalGeneration:
+    params: TrainParams, ids: Vocabulary, codebook: np.ndarray, start: Path | None, device: torch.device
+) -> Chameleon:
     """Return the model before its first step."""
-    size = chameleon.ModelSize(params.hidden_size, params.num_layers, params.num_heads, params.intermediate_size)
-    model = chameleon.build(size, ids)
-    _embed_codes(model, ids, codebook)
+    config = ChameleonConfig(
+        ids.size, params.hidden_size, params.num_layers, params.num_heads, params.intermediate_size
+    )
     if start is not None:
-        trained = chameleon.load(start)
-        shapes = {name: tuple(value.shape) for name, value in trained.state_dict().items()}
-        for name, value in model.state_dict().items():
-            if shapes.get(name) != tuple(value.shape):
-                raise ValueError(
-                    f"{start}: '{name}' has the shape {shapes.get(name)}, expected {tuple(value.shape)}; it was trained "
-                    "with other sizes. Run: dvc repro train"
-                )
-        model.load_state_dict(trained.state_dict())
-    return model
+        found = weights.read_config(start)
+        if found != config:
+            raise ValueError(
+                f"{start}: got a model of {found}, expected {config}; it was trained with other sizes. Run: dvc repro train"
+            )
+    placement.check_room(config, placement.TRAINING, device, "train")
+    if start is not None:
+        return weights.load(start, device, torch.float32, params.dropout)
+    with torch.device("meta"):
+        model = Chameleon(config, params.dropout)
+    model.to_empty(device="cpu")  # one generator for every device
+    _initialise(model, ids, codebook)
+    return model.to(device)
+
+
+@torch.no_grad()
+def _initialise(model: Chameleon, ids: Vocabulary, codebook: np.ndarray) -> None:
+    """Draw the weights from torch's global random state; embeddings of codes as a projection of the codebook."""
+    for name, parameter in model.named_parameters():
+        if "norm" in name:
+            parameter.fill_(0.0 if name.endswith("bias") else 1.0)
+        else:
+            nn.init.normal_(parameter, std=INITIAL_STD)
+    table = torch.from_numpy(codebook)
+    table = (table - table.mean(dim=0)) / table.std(dim=0).clamp_min(1e-6)
+    projection = torch.randn(table.shape[1], model.config.hidden_size) / table.shape[1] ** 0.5
+    model.model.embed_tokens.weight[ids.first_code : ids.first_code + len(table)] = table @ projection * INITIAL_STD
 
 
 def _row(loss: Loss) -> dict[str, float | None]:
@@ -145,25 +172,7 @@ def _row(loss: Loss) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in zip(names, values.tolist(), strict=True)}
 
 
-def _has_bf16(device: str) -> bool:
-    """Return whether bf16 is faster than fp32: on any GPU, and on processors with matrix or vector units for it."""
-    if device == "cuda":
-        return True
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
-
-
-@torch.no_grad()
-def _embed_codes(model: chameleon.ChameleonForConditionalGeneration, ids: Vocabulary, codebook: np.ndarray) -> None:
-    """Write a random projection of the standardised codebook into the codes' embeddings."""
-    table = torch.from_numpy(codebook)
-    table = (table - table.mean(dim=0)) / table.std(dim=0).clamp_min(1e-6)
-    projection = torch.randn(table.shape[1], model.config.hidden_size) / table.shape[1] ** 0.5
-    rows = slice(ids.first_code, ids.first_code + len(table))
-    model.model.embed_tokens.weight[rows] = (table @ projection * CODE_STD).to(model.device)
-
-
-def _evenly_spaced(validation: Windows, params: TrainParams, device: str) -> list[list[Batch]]:
+def _evenly_spaced(validation: Windows, params: TrainParams, device: torch.device) -> list[list[Batch]]:
     """Return at most 256 held-out samples in batches, each in parts like a batch of training.
 
     The samples stand kind by kind: each batch takes every n-th, so that it mixes the kinds in proportion, and the loss
@@ -172,32 +181,40 @@ def _evenly_spaced(validation: Windows, params: TrainParams, device: str) -> lis
     chosen = np.linspace(0, len(validation) - 1, min(VALIDATION_SAMPLES, len(validation))).astype(int)
     num_batches = max(1, len(chosen) // 32)
     groups = [[validation[index] for index in chosen[first::num_batches]] for first in range(num_batches)]
-    return [[part.to(device) for part in collate_apart(group, params.mask)] for group in groups]
+    return [[part.to(device) for part in collate(group, params.mask)] for group in groups]
 
 
 @torch.no_grad()
-def _validate(batches: list[list[Batch]], loss_of: Callable[[list[Batch]], Loss]) -> dict[str, float | None]:
+def _validate(
+    model: Chameleon, batches: list[list[Batch]], loss_of: Callable[[list[Batch]], Loss]
+) -> dict[str, float | None]:
     """Return the mean over the batches: the cross-entropy, and that of each class over the batches that have it."""
+    model.eval()
     rows = [_row(loss_of(parts)) for parts in batches]
+    model.train()
     measured = {new: [value for row in rows if (value := row[old]) is not None] for new, old in VALIDATED.items()}
     return {name: sum(values) / len(values) if values else None for name, values in measured.items()}
 
 
-def _save(work: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, curve: list[dict[str, Any]]) -> None:
+def _save(work: Path, model: Chameleon, optimizer: torch.optim.Optimizer, curve: list[Any], seconds: float) -> None:
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "curve": curve, "seconds": seconds}
     with checkpoint_file(work / "checkpoint.pt") as stream:
-        torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "curve": curve}, stream)
+        torch.save(state, stream)
 
 
-def _resume(work: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, list[dict[str, Any]]]:
-    """Load the checkpoint, if there is one; return the steps done and the curve so far."""
+def _resume(
+    work: Path, model: Chameleon, optimizer: torch.optim.Optimizer, device: torch.device
+) -> tuple[list[dict[str, Any]], float]:
+    """Load the checkpoint, if there is one; return the curve so far and the seconds that it took."""
     path = work / "checkpoint.pt"
     if not path.is_file():
-        return 0, []
-    state = torch.load(path, weights_only=True)
+        return [], 0.0
+    # For a GPU mapped, not read: no second model and optimizer, there or here.
+    state = torch.load(path, map_location="cpu", weights_only=True, mmap=device.type != "cpu")
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     print(f"train: going on from step {len(state['curve'])} ({path})")
-    return len(state["curve"]), state["curve"]
+    return state["curve"], state["seconds"]
 
 
 def forget(work: Path) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from worldvla.model import chameleon, decoding
+from worldvla.model import decoding
+from worldvla.model.parts import Part
 from worldvla.model.trained import TrainedModel
 from worldvla.sequences import IGNORED, Sample, world_prompt, world_sample
 
@@ -79,10 +80,8 @@ class WorldModel:
         ids, model = self._model.ids, self._model.transformer
         tokens = torch.from_numpy(np.stack([sample.tokens for sample in samples])).to(self._model.device)
         labels = torch.from_numpy(np.stack([sample.labels for sample in samples])).to(self._model.device)
-        length = tokens.shape[1]
-        causal = torch.ones(1, length, length, dtype=torch.bool, device=tokens.device).tril()
         targets = labels[:, 1:]
         is_code = (targets != IGNORED) & (targets >= ids.first_code) & (targets < ids.first_code + ids.num_codes)
-        hidden = chameleon.hidden_states(model, tokens, causal)[:, :-1][is_code]
+        hidden = model(Part(tokens)).view(*tokens.shape, -1)[:, :-1][is_code]
         right = decoding.best_code(model, ids, hidden) + ids.first_code == targets[is_code]
         return right.double().mean().item()

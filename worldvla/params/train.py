@@ -50,6 +50,8 @@ class TrainParams:
     warmup_steps: int
     decay_start: float
     weight_decay: float
+    # Share of what attention and MLP add that is dropped; the release has 0.05.
+    dropout: float
     # Largest norm of the gradient.
     clip: float
     # Weight of the z-loss; the release has 1e-5.
@@ -95,6 +97,7 @@ class TrainParams:
             warmup_steps=between(0, self.num_steps),
             decay_start=between(0, 1),
             weight_decay=at_least(0),
+            dropout=between(0, 1),
             clip=POSITIVE,
             z_loss=at_least(0),
             alpha=at_least(0),

@@ -1,0 +1,24 @@
+"""Memory of a training, kept between its steps."""
+
+import ctypes
+import sys
+
+# glibc's names of what it can be told (malloc.h), and a size that no tensor of a CPU's training reaches.
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+LARGE = 1 << 30
+
+
+def keep_memory() -> None:
+    """Let the allocator keep what is freed, instead of giving it back to the system and faulting it in at the next step.
+
+    A step allocates and frees the same hundreds of megabytes: a seventh of its time went into page faults. Nothing where the
+    C library is not glibc. Results do not change.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):  # musl
+        return
+    for option, value in ((M_TRIM_THRESHOLD, LARGE), (M_MMAP_THRESHOLD, LARGE), (M_TOP_PAD, LARGE >> 4)):
+        mallopt(option, value)

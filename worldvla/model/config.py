@@ -1,0 +1,21 @@
+"""Sizes of the transformer."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ChameleonConfig:
+    """Sizes of the transformer. Chameleon 7 B has 65,536 tokens, width 4096, 32 layers and heads, and 11,008 in its MLPs."""
+
+    vocab_size: int
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    intermediate_size: int
+    eps: float = 1e-5
+    rope_theta: float = 10_000.0
+
+    @property
+    def head_dim(self) -> int:
+        """Width of a head."""
+        return self.hidden_size // self.num_heads

@@ -1,0 +1,70 @@
+"""Where a model runs, as which type, and whether it fits there, by arithmetic and before it is read."""
+
+import psutil
+import torch
+
+from worldvla.model.chameleon import Chameleon
+from worldvla.model.config import ChameleonConfig
+
+TRAINING = 16  # bytes per weight: fp32 weights, gradients and AdamW's two moments
+GB = 1e9
+
+
+def device() -> torch.device:
+    """Return the GPU if there is one, else the CPU.
+
+    Raises:
+        ValueError: the GPU does not compute in bf16, which is what models are trained and asked in.
+    """
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    if not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise ValueError(
+            f"{torch.cuda.get_device_name()}: this GPU has no bf16; expected one that has (from Ampere on), or none: set "
+            "CUDA_VISIBLE_DEVICES= to run on the CPU"
+        )
+    return torch.device("cuda")
+
+
+def answering(device: torch.device) -> torch.dtype:
+    """Return the type of a model that is asked: bf16 on a GPU, fp32 on a CPU."""
+    return torch.bfloat16 if device.type == "cuda" else torch.float32
+
+
+def training(device: torch.device) -> torch.dtype:
+    """Return the type of a training's products: bf16 where it is faster than fp32, on any GPU and some CPUs."""
+    capabilities = torch.cpu.get_capabilities()
+    has_bf16 = bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+    return torch.bfloat16 if device.type == "cuda" or has_bf16 else torch.float32
+
+
+def num_weights(config: ChameleonConfig) -> int:
+    """Return the number of weights of a model."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in Chameleon(config).parameters())
+
+
+def cache_bytes(config: ChameleonConfig, batch: int, tokens: int, dtype: torch.dtype) -> int:
+    """Return the bytes of the keys and values of ``batch`` sequences of ``tokens``."""
+    return 2 * config.num_layers * batch * tokens * config.hidden_size * dtype.itemsize
+
+
+def check_room(config: ChameleonConfig, bytes_per_weight: int, device: torch.device, what: str) -> None:
+    """Refuse a model whose weights do not fit into the free memory.
+
+    Args:
+        config: its sizes.
+        bytes_per_weight: all that is kept of each; `TRAINING`, or the size of the type in which it is asked.
+        device: where it is to lie.
+        what: the model, for the error.
+
+    Raises:
+        ValueError: it does not fit.
+    """
+    needed = num_weights(config) * bytes_per_weight
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    if needed > free:
+        raise ValueError(
+            f"{what}: it needs {needed / GB:.1f} GB of {device.type} memory for {bytes_per_weight} bytes of each weight, "
+            f"{free / GB:.1f} GB are free; expected room for all; use a device with more, or fewer weights (train in conf/)"
+        )

@@ -1,0 +1,216 @@
+"""Weights of the transformer from and to folders: ours, and the published ones.
+
+A folder has ``config.json`` and ``*.safetensors``, with ``model.safetensors.index.json`` if these are several. Ours opens with
+``ChameleonModel.from_pretrained`` of transformers too, which wants norms of queries and keys for every head; published
+folders have one of all heads [1, head_dim], as the model here.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import save_torch_state_dict
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from worldvla.files import write_json
+from worldvla.model.chameleon import Chameleon
+from worldvla.model.config import ChameleonConfig
+
+INDEX = "model.safetensors.index.json"
+# Parts of published folders that are no part of the transformer: the image tokenizer's encoder, which is a model of its own
+# here, and the successor's head for continuous actions.
+LEFT_OUT = ("model.vqmodel.", "action_head.")
+NORMS = (".q_norm.weight", ".q_norm.bias", ".k_norm.weight", ".k_norm.bias")
+# What a config may say that would make another model, and the one value that this one has. Its ids of special tokens are
+# not read: the published folders have transformers' defaults there, not Chameleon's.
+FIXED = {
+    "hidden_act": "silu",
+    "attention_bias": False,
+    "mlp_bias": False,
+    "rope_scaling": None,
+    "swin_norm": False,
+    "tie_word_embeddings": False,
+}
+
+
+def read_config(folder: Path) -> ChameleonConfig:
+    """Read the sizes of the model in a folder, field by field.
+
+    Raises:
+        ValueError: no config.json, one that lacks a size, or one of a model of another kind.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; expected the folder of a model. Run: dvc repro train")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        rope = content.get("rope_parameters") or content
+        config = ChameleonConfig(
+            vocab_size=int(content["vocab_size"]),
+            hidden_size=int(content["hidden_size"]),
+            num_layers=int(content["num_hidden_layers"]),
+            num_heads=int(content["num_attention_heads"]),
+            intermediate_size=int(content["intermediate_size"]),
+            eps=float(content.get("rms_norm_eps", 1e-5)),
+            rope_theta=float(rope.get("rope_theta", 10_000.0)),
+        )
+    except (json.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: not the config of a Chameleon ({type(error).__name__} {error}); expected its sizes; fetch or train "
+            "the model again"
+        ) from None
+    expected = FIXED | {"num_key_value_heads": config.num_heads}
+    for name, value in expected.items():
+        if content.get(name, value) != value:
+            raise ValueError(
+                f"{path}: {name} is {content[name]}, expected {value}; this is another model than Chameleon 7 B's kind"
+            )
+    return config
+
+
+def load(
+    folder: Path, device: torch.device | None = None, dtype: torch.dtype | None = None, dropout: float = 0.0
+) -> Chameleon:
+    """Return the model in a folder, in evaluation mode; one tensor at a time is held twice.
+
+    Args:
+        folder: see above.
+        device: where to put it; the CPU if absent.
+        dtype: of the weights; as stored if absent.
+        dropout: of its training, if it is to be trained on.
+
+    Raises:
+        ValueError: a file is missing or damaged, a tensor is missing, unknown, of another shape, or not finite. All but the
+            last is found before any weight is read.
+    """
+    config = read_config(folder)
+    with torch.device("meta"):
+        model = Chameleon(config, dropout)
+    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    files = _files(folder)
+    left_out = _check(folder, files, shapes, config)
+    if left_out:
+        print(f"{folder}: left out {', '.join(f'{count} tensors of {part}*' for part, count in left_out.items())}")
+    for path, names in files.items():
+        with safe_open(path, framework="pt", device=str(device or "cpu")) as stream:
+            for name in names:
+                if name in shapes:
+                    value = _checked(path, name, stream.get_tensor(name), shapes[name])
+                    model.load_state_dict({name: value.to(dtype)}, strict=False, assign=True)
+    return model.requires_grad_(True).eval()
+
+
+def save(model: Chameleon, folder: Path) -> None:
+    """Write a model into an existing folder."""
+    config = model.config
+    state = {
+        name: (value.expand(config.num_heads, -1) if name.endswith(NORMS) else value).contiguous().cpu()
+        for name, value in model.state_dict().items()
+    }
+    save_torch_state_dict(state, folder)
+    write_json(folder / "config.json", _config(config))
+
+
+def _config(config: ChameleonConfig) -> dict[str, Any]:
+    """Return config.json as transformers reads it."""
+    return {
+        "architectures": ["ChameleonForConditionalGeneration"],
+        "model_type": "chameleon",
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.hidden_size,
+        "num_hidden_layers": config.num_layers,
+        "num_attention_heads": config.num_heads,
+        "num_key_value_heads": config.num_heads,
+        "intermediate_size": config.intermediate_size,
+        "rms_norm_eps": config.eps,
+        "rope_theta": config.rope_theta,
+        **FIXED,
+        # transformers wants to know; our ids never pass through it, and the image tokenizer stands elsewhere.
+        "vocabulary_map": {"<image>": 0, "IMGIMGAZ": 1},
+        "vq_config": {"base_channels": 32, "channel_multiplier": [1], "num_res_blocks": 1, "num_embeddings": 1},
+    }
+
+
+def _files(folder: Path) -> dict[Path, list[str]]:
+    """Return the files of weights, with the names that each holds as the index says, or else as it says itself."""
+    index = folder / INDEX
+    if not index.is_file():
+        found = sorted(folder.glob("*.safetensors"))
+        if not found:
+            raise ValueError(f"{folder}: no weights here, expected *.safetensors. Run: dvc repro train")
+        return {path: [name for name, _ in _shapes(path)] for path in found}
+    files: dict[Path, list[str]] = {}
+    try:
+        places = json.loads(index.read_text(encoding="utf-8"))["weight_map"].items()
+    except (json.JSONDecodeError, AttributeError, KeyError, TypeError):
+        raise ValueError(f"{index}: no index of weights; expected a weight_map; fetch the model again") from None
+    for name, file in places:
+        files.setdefault(folder / file, []).append(name)
+    for path, names in files.items():
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file, but {INDEX} names it; expected it there; fetch the model again")
+        held = {name for name, _ in _shapes(path)}
+        if absent := [name for name in names if name not in held]:
+            raise ValueError(f"{path}: '{absent[0]}' is not in it, but {INDEX} says so; fetch the model again")
+    return files
+
+
+def _shapes(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield name and shape of every tensor of a file, of which only the header is read."""
+    try:
+        with safe_open(path, framework="pt") as stream:
+            for name in stream.keys():  # noqa: SIM118  it is no mapping
+                yield name, tuple(stream.get_slice(name).get_shape())
+    except (SafetensorError, OSError):
+        raise ValueError(f"{path}: damaged or cut off; expected a file of safetensors; fetch the model again") from None
+
+
+def _check(
+    folder: Path, files: dict[Path, list[str]], shapes: dict[str, tuple[int, ...]], config: ChameleonConfig
+) -> dict[str, int]:
+    """Refuse names and shapes that are not the model's; return how many tensors of which part are left out."""
+    found: set[str] = set()
+    left_out: dict[str, int] = {}
+    for path, names in files.items():
+        wanted = set(names)
+        for name, shape in _shapes(path):
+            if name not in wanted:
+                continue
+            if part := next((part for part in LEFT_OUT if name.startswith(part)), None):
+                left_out[part] = left_out.get(part, 0) + 1
+                continue
+            if name not in shapes:
+                raise ValueError(f"{path}: '{name}' is unknown; expected the {len(shapes)} tensors of a Chameleon")
+            of_heads = (config.num_heads, config.head_dim)
+            if shape != shapes[name] and not (name.endswith(NORMS) and shape == of_heads):
+                raise ValueError(
+                    f"{path}: '{name}' is {list(shape)}, expected {list(shapes[name])}; the sizes in config.json are not "
+                    "those of these weights"
+                )
+            found.add(name)
+    missing = [name for name in shapes if name not in found]
+    if missing:
+        raise ValueError(
+            f"{folder}: '{missing[0]}' is missing ({len(missing)} such); expected the {len(shapes)} tensors of a Chameleon; "
+            "fetch or train the model again"
+        )
+    return left_out
+
+
+def _checked(path: Path, name: str, value: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return a tensor as the model has it; refuse what is not finite, and norms that differ from head to head."""
+    if not value.isfinite().all():
+        raise ValueError(
+            f"{path}: '{name}' has a value that is not finite; expected weights; fetch or train them again"
+        )
+    if value.shape == shape:
+        return value
+    if not (value == value[:1]).all():
+        raise ValueError(
+            f"{path}: '{name}' differs from head to head; expected one norm for all heads, as the published models have; "
+            "train the model again"
+        )
+    return value[:1]
