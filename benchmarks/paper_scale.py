@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 import yaml
 
 from worldvla.model import placement
@@ -99,13 +100,16 @@ def runs() -> list[Run]:
     return found
 
 
+def shape(params: TrainParams) -> ChameleonConfig:
+    """Return the sizes of a run's model."""
+    return ChameleonConfig(
+        CHAMELEON.size, params.hidden_size, params.num_layers, params.num_heads, params.intermediate_size
+    )
+
+
 def size(params: TrainParams) -> Size:
     """Return the parameters of the product's own model, built without memory."""
-    total = placement.num_weights(
-        ChameleonConfig(
-            CHAMELEON.size, params.hidden_size, params.num_layers, params.num_heads, params.intermediate_size
-        )
-    )
+    total = placement.num_weights(shape(params))
     table = CHAMELEON.size * params.hidden_size  # embedding and head are as large
     return Size(total - 2 * table, table, total, params.hidden_size, params.num_layers)
 
@@ -238,6 +242,22 @@ def memory_table(model: Size) -> str:
     return table(["memory without activations", "bytes per parameter: weights, gradients, AdamW", "GB"], rows)
 
 
+def held_table(params: TrainParams) -> str:
+    config, bf16 = shape(params), torch.bfloat16
+    rows = []
+    for pixels in (256, 512):
+        codes = np.zeros((pixels // 16) ** 2, np.int64)
+        query = action_prompt(CHAMELEON, [0] * TEXT, [codes] * params.history).size + 7 * params.chunk
+        frame = sample("world", params, pixels).layout.length
+        for what, batch, tokens in ((f"10 queries of {params.history} frames", 10, query), ("32 clips", 32, frame)):
+            held = placement.cache_bytes(config, batch, tokens, bf16)
+            rows.append([f"keys and values of {what}, {pixels} px", f"{held / 1e9:.1f}"])
+    answered = int((sample("world", params, 512).labels >= 0).sum())
+    logits = placement.logits_bytes(config, 8 * answered, torch.device("cuda"))
+    rows.append([f"logits of a loss of 8 x {answered:,} tokens, a block at a time", f"{logits / 1e9:.1f}"])
+    return table(["held beside the weights", "GB"], rows)
+
+
 def report() -> str:
     """Return all tables."""
     everything = runs()
@@ -255,6 +275,7 @@ def report() -> str:
         totals_table(model, everything),
         asking_table(model, everything),
         memory_table(model),
+        held_table(by_name["all_data"]["spatial"].train),
     ]
     return "\n\n".join([first, *tables])
 

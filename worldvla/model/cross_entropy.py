@@ -13,6 +13,11 @@ from torch.autograd import Function
 BLOCK = {"cpu": 2**18, "cuda": 2**26}
 
 
+def block_size(vocabulary: int, device: torch.device) -> int:
+    """Return the tokens of a block."""
+    return max(1, BLOCK[device.type] // vocabulary)
+
+
 def cross_entropy(
     hidden: Tensor, head: Tensor, targets: Tensor, weights: Tensor, z_weight: float
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -39,23 +44,16 @@ class _InBlocks(Function):
         rows = head.to(hidden.dtype)
         errors = torch.empty_like(weights)
         partitions = torch.empty_like(weights)
-        to_hidden = torch.empty_like(hidden) if train else None
-        to_head = torch.zeros_like(head, dtype=torch.float32) if train else None
-        size = max(1, BLOCK[hidden.device.type] // len(head))
-        for start in range(0, len(targets), size):
-            block = slice(start, start + size)
-            logits = (hidden[block] @ rows.t()).float()
-            partition = logits.logsumexp(dim=-1, keepdim=True)
-            target = targets[block, None]
-            partitions[block] = partition[:, 0]
-            errors[block] = (partition - logits.gather(1, target))[:, 0]
-            if to_hidden is not None and to_head is not None:
-                weight = weights[block, None]
-                to_logits = logits.sub_(partition).exp_()  # the probabilities
-                to_logits.mul_(weight + 2 * z_weight / len(targets) * partition).scatter_add_(1, target, -weight)
-                to_logits = to_logits.to(hidden.dtype)
-                torch.mm(to_logits, rows, out=to_hidden[block])
-                to_head += to_logits.t() @ hidden[block]
+        to_hidden = torch.empty_like(hidden if train else hidden[:0])
+        to_head = torch.zeros_like(head if train else head[:0], dtype=torch.float32)
+        for start in range(0, len(targets), block_size(len(head), hidden.device)):
+            block = slice(start, start + block_size(len(head), hidden.device))
+            partitions[block], errors[block], gradients = _one_block(
+                hidden[block], rows, targets[block, None], weights[block, None], 2 * z_weight / len(targets), train
+            )
+            if gradients:
+                to_hidden[block] = gradients[0]
+                to_head += gradients[1]
         z = partitions.square().mean()
         ctx.save_for_backward(to_hidden, to_head)
         ctx.dtype = head.dtype
@@ -66,3 +64,18 @@ class _InBlocks(Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         to_hidden, to_head = ctx.saved_tensors
         return gradients[0] * to_hidden, (gradients[0] * to_head).to(ctx.dtype), None, None, None, None
+
+
+def _one_block(
+    hidden: Tensor, rows: Tensor, targets: Tensor, weights: Tensor, z_factor: float, train: bool
+) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]:
+    """Return a block's log-partitions and cross-entropies [tokens], and what it adds to the gradients."""
+    logits = (hidden @ rows.t()).float()
+    partitions = logits.logsumexp(dim=-1, keepdim=True)
+    errors = partitions - logits.gather(1, targets)
+    if not train:
+        return partitions[:, 0], errors[:, 0], None
+    probabilities = logits.sub_(partitions).exp_()
+    to_logits = probabilities.mul_(weights + z_factor * partitions).scatter_add_(1, targets, -weights)
+    to_logits = to_logits.to(hidden.dtype)
+    return partitions[:, 0], errors[:, 0], (to_logits @ rows, to_logits.t() @ hidden)

@@ -5,6 +5,7 @@ import torch
 
 from worldvla.model.chameleon import Chameleon
 from worldvla.model.config import ChameleonConfig
+from worldvla.model.cross_entropy import block_size
 
 TRAINING = 16  # bytes per weight: fp32 weights, gradients and AdamW's two moments
 GB = 1e9
@@ -47,6 +48,11 @@ def num_weights(config: ChameleonConfig) -> int:
 def cache_bytes(config: ChameleonConfig, batch: int, tokens: int, dtype: torch.dtype) -> int:
     """Return the bytes of the keys and values of ``batch`` sequences of ``tokens``."""
     return 2 * config.num_layers * batch * tokens * config.hidden_size * dtype.itemsize
+
+
+def logits_bytes(config: ChameleonConfig, answered: int, device: torch.device) -> int:
+    """Return the bytes that the logits of a loss of ``answered`` tokens take at a time: fp32, and as much to sum them up."""
+    return 8 * min(answered, block_size(config.vocab_size, device)) * config.vocab_size
 
 
 def check_room(config: ChameleonConfig, bytes_per_weight: int, device: torch.device, what: str) -> None:

@@ -1,0 +1,99 @@
+"""What a model needs, by arithmetic, is what torch allocates; what does not fit is refused before anything is read."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_models import SIZES, small
+
+from worldvla.model import cross_entropy, placement, weights
+from worldvla.model.config import ChameleonConfig
+from worldvla.model.parts import Cache
+
+CPU = torch.device("cpu")
+SEVEN_B = ChameleonConfig(65_536, 4096, 32, 32, 11_008)
+
+
+def allocated(tensors) -> int:
+    return sum(tensor.untyped_storage().nbytes() for tensor in tensors)
+
+
+def test_weights_and_training_take_what_torch_allocates():
+    model = small(50)
+    assert placement.num_weights(model.config) * 4 == allocated(model.parameters())
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    torch.stack([parameter.sum() for parameter in model.parameters()]).sum().backward()
+    optimizer.step()
+    moments = [value for state in optimizer.state.values() for value in state.values() if value.dim()]
+    gradients = [parameter.grad for parameter in model.parameters()]
+    total = allocated([*model.parameters(), *gradients, *moments])
+    assert placement.num_weights(model.config) * placement.TRAINING == total
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_cache_takes_what_torch_allocates(dtype):
+    config = ChameleonConfig(50, **SIZES)
+    cache = Cache(config, 3, 70, dtype, CPU)
+    assert placement.cache_bytes(config, 3, 70, dtype) == allocated([cache._entries])
+
+
+def test_the_published_model_is_7_billion_weights_and_a_prompt_of_512_px_a_gigabyte():
+    assert round(placement.num_weights(SEVEN_B) / 1e9, 3) == 7.013
+    assert round(placement.cache_bytes(SEVEN_B, 1, 2188, torch.bfloat16) / 1e9, 2) == 1.15
+    cuda = torch.device("cuda")
+    assert placement.logits_bytes(SEVEN_B, 1061, cuda) == 8 * 2**26  # at once they would take 0.83 GB
+    assert placement.logits_bytes(SEVEN_B, 8, cuda) == 8 * 8 * 65_536
+
+
+def test_logits_take_what_torch_allocates(monkeypatch):
+    config, answered = ChameleonConfig(4096, **SIZES), 600
+    monkeypatch.setitem(cross_entropy.BLOCK, "cpu", 200 * 4096)
+    hidden = torch.randn(answered, 8, dtype=torch.bfloat16, requires_grad=True)
+    head = torch.randn(4096, 8, requires_grad=True)
+    targets, weights = torch.randint(0, 4096, (answered,)), torch.rand(answered)
+    with torch.profiler.profile(profile_memory=True) as profile:
+        cross_entropy.cross_entropy(hidden, head, targets, weights, 1e-5)
+    profiler: Any = profile.profiler
+    events = profiler.kineto_results
+    held = np.cumsum([event.nbytes() for event in events.events() if event.name() == "[memory]"])
+    assert placement.logits_bytes(config, answered, CPU) == 8 * 200 * 4096
+    # Beside the logits there are the head in bf16 and its gradient in fp32, here of a width of eight.
+    assert held.max() == pytest.approx(8 * 200 * 4096, rel=0.06)
+
+
+def test_a_model_that_does_not_fit_is_refused_before_it_is_read(monkeypatch, tmp_path):
+    monkeypatch.setattr(placement.psutil, "virtual_memory", lambda: SimpleNamespace(available=13e9))
+    placement.check_room(ChameleonConfig(50, **SIZES), 4, CPU, "small")
+    message = (
+        r"data/models/x: it needs 14.0 GB of cpu memory for 2 bytes of each weight, 13.0 GB are free; expected room"
+    )
+    with pytest.raises(ValueError, match=message):
+        placement.check_room(SEVEN_B, 2, CPU, "data/models/x")
+
+
+def test_a_gpu_without_bf16_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla V100")
+    with pytest.raises(ValueError, match=r"Tesla V100: this GPU has no bf16; expected one that has"):
+        placement.device()
+
+
+def test_reading_holds_one_copy_of_the_weights(tmp_path):
+    """No random model is built first, and no tensor outlives its place in the model."""
+    model = small(2000, hidden_size=64)
+    weights.save(model, tmp_path)
+    code = (
+        "import pathlib, sys, torch\n"
+        "from worldvla.model import weights\n"
+        "created = []\n"
+        "real = torch.nn.init.kaiming_uniform_\n"
+        "torch.nn.init.kaiming_uniform_ = lambda tensor, **_: created.append(tensor.device.type) or real(tensor, **_)\n"
+        "weights.load(pathlib.Path(sys.argv[1]))\n"
+        "assert set(created) <= {'meta'}, created\n"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path], check=True)
