@@ -31,7 +31,7 @@ def decode_obviously(model: ChameleonForConditionalGeneration, prompts: torch.Te
     segments = [Segment(Kind.TEXT, 0, prefix)]
     segments += [Segment(Kind.ACTION, prefix + 9 * k, prefix + 9 * k + 9, predicted=True) for k in range(chunk)]
     layout = Layout((*segments, Segment(Kind.SEPARATOR, prefix + 9 * chunk, prefix + 9 * chunk + 1)))
-    mask = additive(mask_of(torch.from_numpy(lanes("action", layout))[None]))
+    mask = additive(mask_of(torch.from_numpy(lanes("action", layout))[None].to(prompts.device)), model.dtype)
     for prompt in prompts:
         cache, pending = DynamicCache(config=model.config), prompt[None]
         for stop in range(prefix, prefix + 9 * chunk + 1):

@@ -57,13 +57,12 @@ def decode_sequentially(model: Chameleon, vocabulary: Vocabulary, prompts: Tenso
     """
     batch, prefix = prompts.shape
     cache = _prefilled(model, prompts, prefix + chunk * BLOCK)
-    pending = prompts.new_full((batch, 1), vocabulary.begin_action)
-    between = prompts.new_tensor([vocabulary.end_action, vocabulary.begin_action]).expand(batch, 2)
-    chosen = []
+    end, begin = (prompts.new_full((batch, 1), marker) for marker in (vocabulary.end_action, vocabulary.begin_action))
+    pending, chosen = begin, []
     for number in range(chunk * ACTION_DIM):
         token = model.lm_head(_behind(model, pending, cache)).argmax(dim=-1, keepdim=True)
         chosen.append(token)
-        pending = torch.cat([token, between], dim=1) if number % ACTION_DIM == ACTION_DIM - 1 else token
+        pending = torch.cat([token, end, begin], dim=1) if number % ACTION_DIM == ACTION_DIM - 1 else token
     return torch.cat(chosen, dim=1).view(batch, chunk, ACTION_DIM)
 
 
