@@ -43,7 +43,8 @@ def queries(
 ) -> Iterator[str]:
     """Yield a line per kind of query: milliseconds per query of ours, with graphs, and the obvious way."""
     device = model.lm_head.weight.device
-    other = theirs(model).to(model.lm_head.weight.dtype)
+    other = theirs(model)
+    nn.Module.to(other, dtype=model.lm_head.weight.dtype)
     for side in sides:
         for history in histories:
             prompt = torch.from_numpy(action_prompt(CHAMELEON, TEXT, codes(side, history))).to(device)
