@@ -9,6 +9,7 @@ from worldvla.params.claims import ClaimsParams
 from worldvla.params.download import Demonstrations
 from worldvla.params.pixels import Images
 from worldvla.params.ranges import at_least, check
+from worldvla.params.rollout import NoBin
 from worldvla.params.split import Protocol
 from worldvla.params.train import Episodes, Mask, Reading, SampleKind
 
@@ -63,6 +64,11 @@ class ExperimentParams:
     # Wording of the prompts, and what alpha multiplies.
     prompt: Reading
     alpha_on: Reading
+    # Whether LIBERO-Long's instructions begin with the scene in training ("KITCHEN SCENE3 turn on the stove ..."), as in the
+    # release; rollouts ask without it, in the release too.
+    scene_prefix: bool
+    # In rollouts, of an answer with a token that is no action.
+    no_bin: NoBin
     # Actions per answer of the variants without a number of their own; null: 10 for the long suite, 5 elsewhere.
     chunk: int | None
     # Images per observation of the variants without a number of their own.

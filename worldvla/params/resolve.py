@@ -171,6 +171,8 @@ class _Resolver:
             **asked,
             "samples": variant.samples,
             "prompt": experiment.prompt,
+            # False where no task is named after its scene: nothing to train anew there.
+            "scene_prefix": experiment.scene_prefix and any(name[0].isupper() for name in self.names[suite]),
             "episodes": variant.episodes,
             "vocabulary": self._shared("tokenizer", "vocabulary"),
             # Null where they mean nothing, so that a change of theirs trains again only the models that it changes.
@@ -189,6 +191,7 @@ class _Resolver:
                 "rollout",
                 **asked,
                 **self._scenes(suite),
+                no_bin=experiment.no_bin,
                 pixels=self._shared("pixels", self._images(name)),
                 max_steps=max_steps(experiment.benchmark, suite),
             )
