@@ -68,7 +68,7 @@ def report_params(
         f"  suites: {suites}\n  num_tasks: {{goal: [2, 2], spatial: [2, 2], object: [2, 2], long: [2, 2]}}\n  looks: simple\n  horizons: {horizons}\n"
         f"  split: {split}\n  ablation_tasks: {ablation_tasks}\n"
         "  claims: {significance: 0.05, margin_points: 3.0, margin_db: 0.1, power: 0.8}\n"
-        "  variants:\n" + "\n".join(lines) + "\n"
+        "  released: []\n  variants:\n" + "\n".join(lines) + "\n"
     )
 
 

@@ -19,6 +19,7 @@ from worldvla.params.experiment import ExperimentParams, VariantParams
 from worldvla.params.filter import FilterParams
 from worldvla.params.generate import GenerateParams
 from worldvla.params.pixels import Images, PixelsParams
+from worldvla.params.released import CHECKPOINTS, ReleasedModelParams, ReleasedTokenizerParams
 from worldvla.params.report import ReportedVariant, ReportParams
 from worldvla.params.rollout import RolloutParams
 from worldvla.params.speed import SpeedParams
@@ -37,13 +38,15 @@ SECTIONS = {
     "encode": EncodeParams,
     "train": TrainParams,
     "finetune": FinetuneParams,
+    "released_tokenizer": ReleasedTokenizerParams,
+    "released_model": ReleasedModelParams,
     "rollout": RolloutParams,
     "speed": SpeedParams,
     "generate": GenerateParams,
     "video_metrics": VideoMetricsParams,
 }
-# Sections that conf/<scale>.yaml does not have: no size, or those of pixels and train.
-SIZELESS = ("filter", "split", "finetune")
+# Sections that conf/<scale>.yaml does not have: no size, those of pixels and train, or the published ones.
+SIZELESS = ("filter", "split", "finetune", "released_tokenizer", "released_model")
 
 HEADER = "# Effective values, written by the stage resolve: edit params.yaml and conf/ instead.\n"
 
@@ -108,6 +111,11 @@ class _Resolver:
                 files[f"{suite}-{images}"] = self._frames(suite, images)
             for name, variant in all_variants(experiment).items():
                 files[f"{name}-{suite}"] = self._run(name, variant, suite)
+            for name in experiment.released:
+                files[f"{name}-{suite}"] = self._released(name, suite)
+        for name in experiment.released:
+            pixels = CHECKPOINTS[name].pixels
+            files[name] = {"released_tokenizer": self._section("released_tokenizer", pixels=pixels)}
         if self.faults:
             raise ValueError("\n".join(self.faults))
         return {**files, "report": {"report": self._report()}}
@@ -201,6 +209,24 @@ class _Resolver:
             sections["generate"] = self._section("generate", split="val_ind", seed=experiment.seed)
         return sections
 
+    def _released(self, name: str, suite: str) -> dict[str, Any]:
+        """Return the sections of the stages that run once per released checkpoint and suite."""
+        experiment, checkpoint = self.experiment, CHECKPOINTS[name]
+        entry = suite_entry(experiment.benchmark, suite)
+        asked = {"chunk": entry.chunk, "history": checkpoint.history, "mask": checkpoint.mask}
+        folder = f"{checkpoint.folder}/{entry.libero_name}"
+        rollout = {
+            **asked,
+            **self._scenes(suite),
+            "no_bin": "clamp",
+            "pixels": checkpoint.pixels,
+            "seed": experiment.seed,
+        }
+        return {
+            "released_model": self._section("released_model", **asked, folder=folder),
+            "rollout": self._section("rollout", **rollout, max_steps=entry.max_steps),
+        }
+
     def _report(self) -> ReportParams:
         """Return what the report says about the whole experiment."""
         experiment = self.experiment
@@ -231,6 +257,7 @@ class _Resolver:
             split=experiment.split,
             ablation_tasks=experiment.ablation_tasks,
             variants=variants,
+            released=experiment.released,
             horizons=tuple(self.sizes["generate"]["horizons"]),
             claims=experiment.claims,
         )
