@@ -72,8 +72,15 @@ def report_params(
     )
 
 
-def write_rollouts(folder: Path, variant: str, suite: str = "goal", solved: set[tuple[int, int]] | None = None) -> None:
-    """Ten initial states of two tasks; the first ones succeed, or exactly those in ``solved``. The first is filmed."""
+def write_rollouts(
+    folder: Path,
+    variant: str,
+    suite: str = "goal",
+    solved: set[tuple[int, int]] | None = None,
+    tasks: list[str] = TASKS,
+    num_states: int = 10,
+) -> None:
+    """Initial states of some tasks; the first ones succeed, or exactly those in ``solved``. The first is filmed."""
     rows = [
         {
             "suite": suite,
@@ -84,8 +91,8 @@ def write_rollouts(folder: Path, variant: str, suite: str = "goal", solved: set[
             "num_steps": 20,
             "policy_failures": int(variant == "action_chunk" and init == 9),
         }
-        for index, task in enumerate(TASKS)
-        for init in range(10)
+        for index, task in enumerate(tasks)
+        for init in range(num_states)
     ]
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.mp4"):

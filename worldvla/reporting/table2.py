@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from worldvla.params.report import ReportParams
-from worldvla.reporting import rate_pages, successes
+from worldvla.reporting import rate_pages, released, successes
 from worldvla.reporting.markdown import table
 from worldvla.reporting.published import published
 from worldvla.reporting.successes import Comparison, Row, Runs
@@ -18,6 +18,11 @@ COMPARISONS = [Comparison("larger", "smaller", "larger images help")]
 
 
 def rows(params: ReportParams) -> list[Row]:
+    """Return our two rows, then those of the paper's own weights."""
+    return ours(params) + released.rows(params)
+
+
+def ours(params: ReportParams) -> list[Row]:
     """Return our two rows: first the one of the smaller images, whichever variant that is."""
     sizes = {variant: params.variants[variant].pixels for variant in STAGES if variant in params.variants}
     ordered = sorted(STAGES, key=lambda variant: sizes.get(variant, math.inf))
@@ -40,7 +45,8 @@ def write_page(folder: Path, params: ReportParams, runs: Runs, timing: Path) -> 
         runs: the runs of `rows`.
         timing: folder of the wall-clock files.
     """
-    ours = rows(params)
+    listed = released.shown(params, rows(params), runs)
+    compared = [*COMPARISONS, *released.comparisons(params)]
     rate_pages.write(
         folder,
         "table2",
@@ -52,10 +58,11 @@ def write_page(folder: Path, params: ReportParams, runs: Runs, timing: Path) -> 
         "every task; the sides of their images differ. The paper's numbers are for LIBERO and a model of 7 B, n = 500 "
         "(10 tasks of 50 rollouts): our smaller images stand beside its 256 pixels, our larger ones beside its 512. "
         "A code weighs the same at both sizes, as in the paper, so that a larger image weighs more. The tokenizers are "
-        "of the split's training episodes, as for all other models.",
+        f"of the split's training episodes, as for all other models. {released.about(params)}".strip(),
         blocks=[
-            successes.headline(params, ours, runs),
-            *rate_pages.sections(params, ours, COMPARISONS, runs),
+            successes.headline(params, listed, runs),
+            *rate_pages.sections(params, listed, compared, runs),
+            *released.section(params, runs),
             "## The paper's other rows",
             "Success rates in percent, as printed. An empty cell: not printed. Nothing here trains these models.",
             _others(),
