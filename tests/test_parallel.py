@@ -358,6 +358,7 @@ def test_what_most_work_waits_for_starts_first(tmp_path):
         ("figure5", {"video_metrics@goal", "generate@world-goal"}, {"rollout@action-goal"}),
         ("table5", {"speed@action_h4-goal", "rollout@action_h1-goal"}, {"train@world-goal", "video_metrics@goal"}),
         ("forensics", {"report"}, {"download@goal", "rollout@action-goal"}),
+        ("released", {"report", "resolve"}, {"download@goal", "filter@goal-main", "rollout@all_data-goal"}),
     ],
 )
 def test_a_page_needs_its_own_runs_and_the_report_alone(page, has, has_not):

@@ -56,6 +56,7 @@ def test_they_stand_alone_where_ours_have_not_run(project):
         (project / "rollouts" / f"{variant}-goal" / "episodes.parquet").unlink()
     text = table2(project)
     assert "| smaller" not in text
+    assert "our smaller images" not in text.lower()
     assert cells(text, "released_256")
     first = (project / "reports" / "README.md").read_text()
     assert cells(section(first, "Table 2: all demonstrations, images of two sizes"), "released_256")[2].startswith(
