@@ -1,5 +1,6 @@
 """A repository as the hub lists it at a branch."""
 
+import errno
 import hashlib
 import re
 from dataclasses import replace
@@ -9,7 +10,7 @@ from hub_server import REPOSITORY, REVISION, Fault, serve, use
 from hub_things import BIG, FILES, INSTEAD
 from huggingface_hub import constants
 
-from worldvla.data.hub import fetching, published
+from worldvla.data.hub import fetching, listing, published
 from worldvla.data.hub.listing import pinned
 from worldvla.data.hub.published import Publication
 
@@ -88,6 +89,16 @@ def test_what_the_hubs_own_tools_have_fetched_is_found_without_a_connection_and_
     blob.write_bytes(bytes(len(FILES[BIG])))
     with pytest.raises(ValueError, match=r": sha256 .*; expected .*; delete .* and run the same command"):
         fetch(tmp_path)
+
+
+def test_a_cache_that_may_only_be_read_is_used(hub, tmp_path, monkeypatch):
+    fetch(tmp_path)
+
+    def refuse(path, text):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(listing, "write_text", refuse)
+    assert fetch(tmp_path).read_bytes() == FILES[BIG]
 
 
 def test_offline_with_nothing_here_is_one_sentence(hub, tmp_path, monkeypatch):

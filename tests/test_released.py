@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
-from hub_server import REVISION, serve, use
+from hub_server import REVISION, Fault, serve, use
 from published_names import write_text_tokenizer
 from released_files import INDEX, REPOSITORY, TOKENIZERS, config, known_hashes, read_files, write_checkpoint
 
@@ -28,8 +29,6 @@ SMALL = VQGANConfig(num_codes=64, code_dim=8, base_channels=32, num_res_blocks=1
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """The repository, with a VQ-GAN of few channels."""
-    import torch
-
     folder = tmp_path_factory.mktemp("release")
     write_checkpoint(folder / FOLDER)
     (folder / TOKENIZERS).mkdir(parents=True)
@@ -163,8 +162,6 @@ def test_a_folder_that_is_not_there_is_refused_with_those_that_are(hub, tmp_path
 
 
 def test_a_shard_with_other_bytes_than_listed_is_refused(hub, tmp_path):
-    from hub_server import Fault
-
     shard = f"{FOLDER}/model-00001-of-00002.safetensors"
     hub.faults[shard] = Fault(content=bytes(len(hub.files[shard])))
     assert re.match(rf"'{shard}' of {REPOSITORY} at http.*: sha256 \w+; expected \w+; ", refused(tmp_path))

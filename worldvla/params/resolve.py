@@ -211,20 +211,13 @@ class _Resolver:
 
     def _released(self, name: str, suite: str) -> dict[str, Any]:
         """Return the sections of the stages that run once per released checkpoint and suite."""
-        experiment, checkpoint = self.experiment, CHECKPOINTS[name]
-        entry = suite_entry(experiment.benchmark, suite)
+        checkpoint, entry = CHECKPOINTS[name], suite_entry(self.experiment.benchmark, suite)
         asked = {"chunk": entry.chunk, "history": checkpoint.history, "mask": checkpoint.mask}
+        shown = {**self._scenes(suite), "pixels": checkpoint.pixels, "seed": self.experiment.seed}
         folder = f"{checkpoint.folder}/{entry.libero_name}"
-        rollout = {
-            **asked,
-            **self._scenes(suite),
-            "no_bin": "clamp",
-            "pixels": checkpoint.pixels,
-            "seed": experiment.seed,
-        }
         return {
             "released_model": self._section("released_model", **asked, folder=folder),
-            "rollout": self._section("rollout", **rollout, max_steps=entry.max_steps),
+            "rollout": self._section("rollout", **asked, **shown, no_bin="clamp", max_steps=entry.max_steps),
         }
 
     def _report(self) -> ReportParams:

@@ -6,6 +6,7 @@ is to go by.
 """
 
 import dataclasses
+import errno
 import json
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from huggingface_hub import constants
 
 from worldvla.data.hub import fetching, transfer
 from worldvla.data.hub.published import File, Publication
-from worldvla.files import write_json, write_text
+from worldvla.files import write_text
 
 
 def pinned(publication: Publication) -> Publication:
@@ -34,7 +35,7 @@ def pinned(publication: Publication) -> Publication:
         commit = reference.read_text(encoding="utf-8").strip()
     else:
         commit = transfer.commit(publication)
-        write_text(reference, commit)
+        _keep(reference, commit)
     at = dataclasses.replace(publication, revision=commit)
     return dataclasses.replace(at, files=tuple(_known(at, file) for file in _files(at)))
 
@@ -48,8 +49,17 @@ def _files(publication: Publication) -> list[File]:
     if constants.is_offline_mode():
         return [_cached(store, path) for path in sorted(store.rglob("*")) if path.is_file()]
     files = transfer.list_files(publication)
-    write_json(kept, [dataclasses.asdict(file) for file in files])
+    _keep(kept, json.dumps([dataclasses.asdict(file) for file in files], indent=1))
     return list(files)
+
+
+def _keep(path: Path, text: str) -> None:
+    """Write into the hub's cache; one that may only be read can still have all files, and fetching says if it has not."""
+    try:
+        write_text(path, text)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
 
 
 def _cached(store: Path, path: Path) -> File:
