@@ -20,6 +20,8 @@ from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage import Stage
+from dvc.utils.cli_parse import to_path_overrides
+from dvc.utils.hydra import apply_overrides
 from tqdm import tqdm
 
 from worldvla.reporting.pages import STAGES
@@ -208,6 +210,25 @@ def plan(repo: Repo, targets: list[str]) -> dict[Stage, set[Stage]]:
     return upstream
 
 
+def set_params(settings: list[str]) -> None:
+    """Write ``NAME=VALUE`` into params.yaml, or what ``FILE:NAME=VALUE`` says, as ``dvc exp run -S`` does: comments stay.
+
+    Raises:
+        ValueError: not of that form, or no such file or name.
+    """
+    root = Path(Repo.find_root())
+    for path, overrides in to_path_overrides(settings).items():
+        if not (root / path).is_file():
+            raise ValueError(f"-S {path}: no such file; expected NAME=VALUE of params.yaml, or FILE:NAME=VALUE")
+        try:
+            apply_overrides(root / path, overrides)
+        except DvcException as error:
+            reason = " ".join(str(error.__cause__ or error).split())
+            raise ValueError(
+                f"-S {' -S '.join(overrides)}: {reason}; expected NAME=VALUE of what {path} has, as for `dvc exp run`"
+            ) from error
+
+
 def make_folders(report: Stage) -> None:
     """Make the folders that a report reads and no run has written to: DVC refuses a stage whose input is absent."""
     for dep in report.deps:
@@ -223,12 +244,16 @@ def main() -> None:
         "-j", "--jobs", type=int, default=num_cores(), metavar="N", help="stages at a time (%(default)s)"
     )
     parser.add_argument(
+        "-S", dest="params", action="append", default=[], metavar="NAME=VALUE", help="first set it in params.yaml"
+    )
+    parser.add_argument(
         "targets", nargs="*", metavar="TARGET", help="as for `dvc repro`, or a page as table3; all stages if none"
     )
     arguments = parser.parse_args()
     if arguments.jobs < 1:
         sys.exit(f"parallel: --jobs is {arguments.jobs}; expected 1 or more")
     try:
+        set_params(arguments.params)
         repo = Repo()
         stages = plan(repo, arguments.targets)
         for stage in stages:

@@ -1,6 +1,7 @@
 """Stage rollout: run a trained policy in the simulator, from initial states that no demonstration used."""
 
 import functools
+import json
 import re
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ from worldvla import console
 from worldvla.data.work import work_folder
 from worldvla.files import atomic_folder, file_digest, folder_digest, value_digest, write_json
 from worldvla.params import strict
+from worldvla.params.released import ORIGIN_FILE
 from worldvla.params.rollout import RolloutParams
 from worldvla.simulation import engine, libero
 from worldvla.simulation.lanes import Episode, LanePool
@@ -31,7 +33,7 @@ def main(*, params: Path, model: Path, tokenizer: Path, out: Path, timing: Path)
     # Not at the top: the simulators' processes import this module too, and need no torch.
     from worldvla.model.policy import ChameleonPolicy
 
-    policy = ChameleonPolicy.load(model, tokenizer)
+    policy = ChameleonPolicy.load(model, tokenizer, settings.no_bin)
     if (policy.chunk, policy.history) != (settings.chunk, settings.history):
         raise ValueError(
             f"{model}: the model was trained for {policy.chunk} actions and {policy.history} frames, {params} asks for "
@@ -66,10 +68,12 @@ def main(*, params: Path, model: Path, tokenizer: Path, out: Path, timing: Path)
 
 
 def _made_of(params: Path, model: Path, tokenizer: Path, simulator: str) -> dict[str, str]:
-    """Return the simulator and the sha256 of everything that decides the result.
+    """Return the simulator and the sha256 of everything that decides the result, and where published weights come from.
 
     That of the training data is taken from the model's card.
     """
+    published = model / ORIGIN_FILE
+    origin = json.loads(published.read_text(encoding="utf-8")) if published.is_file() else None
     card = re.search(r"\| shards sha256 \| (\w+)", (model / "README.md").read_text(encoding="utf-8"))
     weights = [[path.name, file_digest(path)] for path in sorted(model.glob("*.safetensors"))]
     return {
@@ -79,6 +83,7 @@ def _made_of(params: Path, model: Path, tokenizer: Path, simulator: str) -> dict
         "tokenizer": folder_digest(tokenizer),
         "weights": value_digest(weights),
         "model": folder_digest(model),
+        **({"released": "{repository}, {folder}, commit {commit}".format(**origin)} if origin else {}),
     }
 
 

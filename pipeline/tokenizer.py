@@ -49,7 +49,7 @@ def main(*, params: Path, filtered: Path, split: Path, out: Path) -> None:
     )
     print(expectation(settings, training), flush=True)
 
-    images = ImageTokenizer(image_model(settings, training, work), settings.pixels)
+    images = image_tokenizer(settings, training, work)
     median = reconstruction.median_frame(
         training
     )  # before the sample, which would be held beside what it is taken from
@@ -85,20 +85,21 @@ def expectation(settings: TokenizerParams, training: EpisodeFrames) -> str:
     return forecast(len(training), settings.pixels, disk, memory)
 
 
-def image_model(settings: TokenizerParams, frames: EpisodeFrames, work: Path) -> VQGAN:
+def image_tokenizer(settings: TokenizerParams, frames: EpisodeFrames, work: Path) -> ImageTokenizer:
     """Return the published VQ-GAN if its weights are given, else train one."""
     if settings.weights is None:
         with contextlib.closing(unpack(frames, work / "frames.rgb", settings.pixels)) as unpacked:
-            return train(settings, unpacked, work)
+            return ImageTokenizer(train(settings, unpacked, work), settings.pixels)
     model = VQGAN(config(settings))
-    load_weights(model, Path(settings.weights))
-    return model
+    source = load_weights(model, Path(settings.weights))
+    return ImageTokenizer(model, settings.pixels, published=files.file_digest(source))
 
 
 def text_tokenizer(settings: TokenizerParams, instructions: Iterable[str]) -> TextTokenizer:
     """Return the published text tokenizer if its file is given, else train one on the prompts."""
     if settings.text_file is not None:
-        return TextTokenizer.load(Path(settings.text_file))
+        load = TextTokenizer.load_published if settings.vocabulary == "chameleon" else TextTokenizer.load
+        return load(Path(settings.text_file))
     if settings.vocabulary == "chameleon":
         raise ValueError(
             "tokenizer.text_file is empty; the chameleon vocabulary needs the published text tokenizer there"
@@ -110,10 +111,8 @@ def text_tokenizer(settings: TokenizerParams, instructions: Iterable[str]) -> Te
 
 
 def action_tokenizer(settings: TokenizerParams, actions: np.ndarray) -> ActionTokenizer:
-    """Return the release's table for the chameleon vocabulary, else the range of the training actions [N, 7]."""
-    if settings.vocabulary == "chameleon":
-        return ActionTokenizer.release()
-    return ActionTokenizer.fit(actions)
+    """Return the range of the training actions [N, 7], or a published table."""
+    return ActionTokenizer.fit(actions) if settings.actions == "fitted" else ActionTokenizer.published(settings.actions)
 
 
 if __name__ == "__main__":

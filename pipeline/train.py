@@ -8,7 +8,7 @@ import dataclasses
 from pathlib import Path
 
 from worldvla import console
-from worldvla.data.shards import read_shards
+from worldvla.data.shards import TokenizedEpisode, read_shards
 from worldvla.data.splits import SPLITS
 from worldvla.data.work import work_folder
 from worldvla.files import atomic_folder, folder_digest, value_digest
@@ -39,12 +39,14 @@ def train_run(
     ids = vocabulary(settings.vocabulary, texts.size, images.num_codes)
     everything = settings.episodes == "all"
     names = [name for name in SPLITS if name == "train" or (everything and (shards / name).is_dir())]
-    parts = {name: read_shards(shards / name) for name in names}
+    parts = {name: asked_as(settings, read_shards(shards / name)) for name in names}
     samples = Windows([episode for part in parts.values() for episode in part], ids, texts, actions, settings)
     # Training on all episodes leaves none to validate on, nor does a task of fewer than ten demonstrations.
     held_out = shards / "val_ind"
     validation = (
-        Windows(read_shards(held_out), ids, texts, actions, settings) if not everything and held_out.is_dir() else None
+        Windows(asked_as(settings, read_shards(held_out)), ids, texts, actions, settings)
+        if not everything and held_out.is_dir()
+        else None
     )
     digests = {
         "params": value_digest(dataclasses.asdict(settings)),
@@ -57,7 +59,13 @@ def train_run(
     trained = train(settings, ids, images.codebook, samples, validation, work, start)
     with atomic_folder(out) as folder:
         asked = ModelSettings(
-            settings.vocabulary, settings.samples, settings.prompt, settings.mask, settings.chunk, settings.history
+            vocabulary=settings.vocabulary,
+            samples=settings.samples,
+            prompt=settings.prompt,
+            mask=settings.mask,
+            chunk=settings.chunk,
+            history=settings.history,
+            image_tokenizer=images.digest,
         )
         trained_on = ", ".join(f"{len(part)} of {name}" for name, part in parts.items())
         made_of = {"trained on episodes": trained_on} | {f"{name} sha256": value for name, value in digests.items()}
@@ -70,6 +78,16 @@ def train_run(
         f"wrote {out}: {last['step']} steps in {trained.seconds:.0f} s, loss {last['loss']:.3f}, "
         f"validation loss {shown(last['validation_loss'])}. Next: dvc repro report"
     )
+
+
+def asked_as(settings: TrainParams, episodes: list[TokenizedEpisode]) -> list[TokenizedEpisode]:
+    """Return episodes with the instructions to train on: LIBERO's, or the names of the tasks, which name scenes too.
+
+    Source: `action_model_conv_generation.py` of the release takes the name of the task's folder.
+    """
+    if not settings.scene_prefix:
+        return episodes
+    return [dataclasses.replace(episode, language=episode.task.replace("_", " ")) for episode in episodes]
 
 
 if __name__ == "__main__":

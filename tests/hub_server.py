@@ -19,6 +19,7 @@ from worldvla.data.hub import transfer
 
 REPOSITORY, REVISION = "someone/things", "0123456789abcdef0123456789abcdef01234567"
 PAGE = 2  # entries per page of a listing
+LARGE = (".bin", ".ckpt", ".safetensors")  # of which the hub lists the sha256
 
 
 @dataclass
@@ -37,9 +38,11 @@ class Fault:
 
 @dataclass
 class Hub:
-    """A dataset repository with files, and what was asked of it."""
+    """A repository with files, its branch main at ``REVISION``, and what was asked of it."""
 
     files: dict[str, bytes]
+    repository: str = REPOSITORY
+    kind: str = "dataset"
     endpoint: str = ""
     faults: dict[str, Fault] = field(default_factory=dict)
     starts: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))  # first byte of each request
@@ -64,7 +67,7 @@ class Hub:
         for path, content in self.files.items():
             blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
             entry: dict[str, object] = {"type": "file", "oid": blob, "size": len(content), "path": path}
-            if path.endswith(".bin"):
+            if path.endswith(LARGE):
                 entry |= {"oid": "f" * 40, "lfs": {"oid": hashlib.sha256(content).hexdigest(), "size": len(content)}}
             entries.append(entry)
         return entries
@@ -80,8 +83,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
-        resolve, tree = f"/datasets/{REPOSITORY}/resolve/{REVISION}/", f"/api/datasets/{REPOSITORY}/tree/{REVISION}"
-        if url.path == tree:
+        repository, api = self.hub.repository, f"/api/{self.hub.kind}s/{self.hub.repository}"
+        resolve = f"{'/datasets' * (self.hub.kind == 'dataset')}/{repository}/resolve/{REVISION}/"
+        if url.path == f"{api}/revision/main":
+            self.send_commit()
+        elif url.path == f"{api}/tree/{REVISION}":
             self.send_page(int(parse_qs(url.query).get("cursor", ["0"])[0]))
         elif url.path.startswith(resolve):
             # As the real one does with large files: they lie elsewhere.
@@ -96,6 +102,16 @@ class Handler(BaseHTTPRequestHandler):
             self.send_file(unquote(url.path.removeprefix("/elsewhere/")))
         else:
             self.send_whole(404, b"", {"X-Error-Code": "RepoNotFound"})
+
+    def send_commit(self) -> None:
+        self.hub.starts["commit"].append(0)
+        fault = self.hub.next_fault("commit")
+        body = (
+            json.dumps({"id": self.hub.repository, "sha": REVISION}).encode()
+            if fault.content is None
+            else fault.content
+        )
+        self.send_whole(fault.status or 200, body, fault.headers)
 
     def send_page(self, start: int) -> None:
         self.hub.starts["list"].append(start)
@@ -153,9 +169,9 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serve(files: dict[str, bytes]) -> Iterator[Hub]:
+def serve(files: dict[str, bytes], repository: str = REPOSITORY, kind: str = "dataset") -> Iterator[Hub]:
     """Yield a hub with these files, listening on this machine only."""
-    hub = Hub(files)
+    hub = Hub(files, repository, kind)
     server = Server(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": hub}))
     hub.endpoint = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)

@@ -68,12 +68,19 @@ def report_params(
         f"  suites: {suites}\n  num_tasks: {{goal: [2, 2], spatial: [2, 2], object: [2, 2], long: [2, 2]}}\n  looks: simple\n  horizons: {horizons}\n"
         f"  split: {split}\n  ablation_tasks: {ablation_tasks}\n"
         "  claims: {significance: 0.05, margin_points: 3.0, margin_db: 0.1, power: 0.8}\n"
-        "  variants:\n" + "\n".join(lines) + "\n"
+        "  released: []\n  variants:\n" + "\n".join(lines) + "\n"
     )
 
 
-def write_rollouts(folder: Path, variant: str, suite: str = "goal", solved: set[tuple[int, int]] | None = None) -> None:
-    """Ten initial states of two tasks; the first ones succeed, or exactly those in ``solved``. The first is filmed."""
+def write_rollouts(
+    folder: Path,
+    variant: str,
+    suite: str = "goal",
+    solved: set[tuple[int, int]] | None = None,
+    tasks: list[str] = TASKS,
+    num_states: int = 10,
+) -> None:
+    """Initial states of some tasks; the first ones succeed, or exactly those in ``solved``. The first is filmed."""
     rows = [
         {
             "suite": suite,
@@ -84,8 +91,8 @@ def write_rollouts(folder: Path, variant: str, suite: str = "goal", solved: set[
             "num_steps": 20,
             "policy_failures": int(variant == "action_chunk" and init == 9),
         }
-        for index, task in enumerate(TASKS)
-        for init in range(10)
+        for index, task in enumerate(tasks)
+        for init in range(num_states)
     ]
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.mp4"):

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from worldvla.tokenizers.action import RELEASE_HIGH, RELEASE_LOW, ActionTokenizer
+from worldvla.tokenizers.action import PUBLISHED, ActionTokenizer
 
-RELEASE = ActionTokenizer.release()
-LOW, HIGH = np.array(RELEASE_LOW), np.array(RELEASE_HIGH)
+RELEASE = ActionTokenizer.published("release")
+LOW, HIGH = map(np.array, PUBLISHED["release"])
 
 
 def test_released_examples():
@@ -68,3 +68,10 @@ def test_bad_commands_are_named():
         RELEASE.encode(np.zeros((2, 6)))
     with pytest.raises(ValueError, match="expected 7 pairs with low < high"):
         ActionTokenizer((0.0,) * 7, (0.0,) * 7)
+
+
+def test_the_successor_has_a_table_of_its_own():
+    actions = np.zeros((1, 7))
+    release, successor = RELEASE.encode(actions), ActionTokenizer.published("successor").encode(actions)
+    assert successor.tolist() != release.tolist()
+    assert ActionTokenizer.published("successor").high[3] == 0.34821429

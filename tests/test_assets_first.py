@@ -1,11 +1,11 @@
-"""LIBERO's assets are asked for before a stage starts its workers."""
+"""LIBERO's assets are asked for before a stage starts its workers, or fetches gigabytes for them."""
 
 from pathlib import Path
 
 import pytest
 import yaml
 
-from pipeline import download, filter, rollout
+from pipeline import download, filter, released_model, rollout
 from worldvla.simulation.tasks import task_names
 
 SCENES = {"benchmark": "libero", "suite": "object", "tasks": [0], "seed": 0}
@@ -13,8 +13,9 @@ SECTIONS = {
     "download": SCENES | {"demonstrations": "scripted", "folder": None, "demonstrations_per_task": 1},
     "filter": SCENES | {"looks": "simple", "pixels": 32},
     "rollout": SCENES
-    | {"looks": "simple", "pixels": 32, "chunk": 1, "history": 1, "mask": "causal", "init_states_per_task": 1}
-    | {"environments": 1, "max_steps": 9, "films_per_task": 0},
+    | {"looks": "simple", "pixels": 32, "chunk": 1, "history": 1, "mask": "causal", "no_bin": "fail"}
+    | {"init_states_per_task": 1, "environments": 1, "max_steps": 9, "films_per_task": 0},
+    "released_model": {"folder": "model_256/libero_object", "chunk": 5, "history": 2, "mask": "action"},
 }
 
 
@@ -26,7 +27,7 @@ def params(tmp_path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("stage", [download, filter, rollout], ids=lambda stage: stage.__name__)
+@pytest.mark.parametrize("stage", [download, filter, released_model, rollout], ids=lambda stage: stage.__name__)
 def test_assets_are_asked_for_before_workers_start(stage, params, tmp_path, monkeypatch):
     def ask(benchmark: str) -> None:
         assert benchmark == "libero"

@@ -50,7 +50,9 @@ def test_a_refused_range_that_nobody_asked_for_is_told(hub, tmp_path):
 
 
 def test_a_file_that_nobody_lists_is_named(tmp_path, hub):
-    with pytest.raises(ValueError, match=rf"'libero_90/x.hdf5' is not among the 4 files .*; add it, or {INSTEAD}$"):
+    with pytest.raises(
+        ValueError, match=rf"'libero_90/x.hdf5' is not among the 4 files .*; correct worldvla/data/hub/, or {INSTEAD}$"
+    ):
         fetch(tmp_path, "libero_90/x.hdf5")
 
 

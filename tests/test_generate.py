@@ -43,7 +43,7 @@ class FakeImages:
 
 def settings(**changes) -> ModelSettings:
     given = {"vocabulary": "compact", "samples": ("world",), "prompt": "release", "mask": "causal"}
-    return ModelSettings(**{**given, "chunk": 1, "history": 2, **changes})
+    return ModelSettings(**{**given, "chunk": 1, "history": 2, "image_tokenizer": "vqgan", **changes})
 
 
 @pytest.fixture(scope="module")

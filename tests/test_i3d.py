@@ -299,6 +299,14 @@ def test_features_of_a_clip_do_not_depend_on_the_others(substitute):
     assert substitute.features(clips[:0]).shape == (0, 400)
 
 
+def test_cudnn_stays_switched_on(substitute):
+    seen = []
+    hook = substitute.network.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.enabled))
+    substitute.features(random_clips(1, 10, 32))
+    hook.remove()
+    assert seen == [True]
+
+
 def test_input_is_resized_and_scaled_once():
     clip = random_clips(1, 9, 32)[0]
     same = features.to_input(clip, 32)

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from typing import cast
 
@@ -56,6 +57,32 @@ def test_saved_and_loaded_it_is_the_same(tokenizer, frames, tmp_path):
     codes = tokenizer.encode(frames)
     assert np.array_equal(loaded.encode(frames), codes)
     assert np.array_equal(loaded.decode(codes), tokenizer.decode(codes))
+
+
+def test_its_digest_is_that_of_its_weights_and_survives_saving(tokenizer, tmp_path):
+    tokenizer.save(tmp_path)
+    weights = (tmp_path / "vqgan" / "model.safetensors").read_bytes()
+    assert tokenizer.digest == ImageTokenizer.load(tmp_path).digest == hashlib.sha256(weights).hexdigest()
+
+
+def test_a_published_one_has_the_digest_of_the_file_that_it_was_converted_from(tokenizer, tmp_path):
+    ImageTokenizer(tokenizer._model, SIDE, published="f" * 64, tf32=True).save(tmp_path)
+    loaded = ImageTokenizer.load(tmp_path)
+    assert (loaded.digest, loaded.tf32) == ("f" * 64, True)
+
+
+@pytest.mark.parametrize("tf32", [False, True])
+def test_cudnn_stays_switched_on_and_rounds_only_if_told_to(tf32, tokenizer, frames, monkeypatch):
+    seen = []
+    codes = VQGAN.codes
+
+    def watched(model, images):
+        seen.append((torch.backends.cudnn.enabled, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic))
+        return codes(model, images)
+
+    monkeypatch.setattr(VQGAN, "codes", watched)
+    ImageTokenizer(tokenizer._model, SIDE, tf32=tf32).encode(frames[:1])
+    assert seen == [(True, tf32, True)]
 
 
 def test_no_frames_have_no_codes(tokenizer):

@@ -1,6 +1,7 @@
 """The runner of several stages at a time, in toy repositories."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -194,6 +195,37 @@ def test_bad_arguments_are_refused_in_one_sentence(graph, arguments, message):
     assert (code, lines) == (1, [message])
 
 
+def test_params_are_set_as_dvc_would_before_anything_runs(tmp_path):
+    toy = Toy(tmp_path, {"each": {"foreach": "${names}", "do": stage("each${item}")}})
+    params = toy.folder / "params.yaml"
+    params.write_text("# Of the stages.\nnames:\n- a\nchunk: null  # none\n")
+    code, lines = toy.run("-S", "names=[b,c]", "-S", "chunk=10")
+    assert code == 0, lines
+    assert toy.locked() == {"each@b", "each@c"}
+    assert params.read_text() == "# Of the stages.\nnames:\n- b\n- c\nchunk: 10    # none\n"
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (
+            "chnk=10",
+            r"^parallel: -S chnk=10: .*chnk.*; expected NAME=VALUE of what params.yaml has, as for `dvc exp run`$",
+        ),
+        ("chunk", r"^parallel: -S chunk: .*; expected NAME=VALUE of what params.yaml has"),
+        ("other.yaml:chunk=10", r"^parallel: -S other.yaml: no such file; expected NAME=VALUE of params.yaml"),
+    ],
+)
+def test_a_param_that_is_not_there_is_refused_in_one_sentence(setting, message, tmp_path):
+    toy = Toy(tmp_path, {"a": stage("a")})
+    (toy.folder / "params.yaml").write_text("chunk: null\n")
+    code, lines = toy.run("-S", setting)
+    assert code == 1
+    assert len(lines) == 1
+    assert re.search(message, lines[0])
+    assert not toy.has_started("a")
+
+
 def test_outside_of_a_repository_one_sentence_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["parallel"])
@@ -326,6 +358,7 @@ def test_what_most_work_waits_for_starts_first(tmp_path):
         ("figure5", {"video_metrics@goal", "generate@world-goal"}, {"rollout@action-goal"}),
         ("table5", {"speed@action_h4-goal", "rollout@action_h1-goal"}, {"train@world-goal", "video_metrics@goal"}),
         ("forensics", {"report"}, {"download@goal", "rollout@action-goal"}),
+        ("released", {"report", "resolve"}, {"download@goal", "filter@goal-main", "rollout@all_data-goal"}),
     ],
 )
 def test_a_page_needs_its_own_runs_and_the_report_alone(page, has, has_not):

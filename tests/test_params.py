@@ -168,6 +168,7 @@ def scale_section(section: str) -> dict[str, Any]:
 def train_params(**changes: object) -> TrainParams:
     """Return the default scale's train params with changes."""
     given = {"vocabulary": "compact", "samples": ("action",), "prompt": "release", "alpha_on": "release"}
+    given |= {"scene_prefix": False}
     given |= {"chunk": 5, "history": 2, "rounds": 1, "mask": "action", "episodes": "train"}
     return TrainParams(**{**scale_section("train"), **given, "seed": 0, **changes})
 
@@ -214,6 +215,7 @@ def test_a_chunk_longer_than_an_episode_is_refused():
         chunk=5,
         history=2,
         mask="causal",
+        no_bin="fail",
         pixels=96,
         init_states_per_task=2,
         environments=2,

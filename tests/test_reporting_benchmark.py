@@ -75,7 +75,7 @@ def test_a_model_of_table2_that_did_not_run_says_what_to_run(project):
     missing = "missing: run `dvc repro rollout_other_pixels@all_data_other-goal`"
     assert cells(section(page(folder, "table2"), "Goal suite"), "smaller")[3] == missing
     assert cells(page(folder, "claims"), CLAIMS["higher_resolution"].claim)[3] == missing
-    assert STAGES["table2"] == ["rollout@all_data-", "rollout_other_pixels@all_data_other-"]
+    assert STAGES["table2"] == ["rollout@all_data-", "rollout_other_pixels@all_data_other-", "rollout_released@"]
 
 
 def test_without_images_of_another_size_there_is_one_row(project):

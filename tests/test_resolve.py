@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from resolve_project import REPOSITORY, SCALES, copy_project, edit, resolved
+from resolve_project import REPOSITORY, SCALES, copy_project, edit, faults, resolved
 
 from worldvla.params import strict
 from worldvla.params.benchmarks import SUITES
@@ -68,6 +68,54 @@ class TestResolve:
         assert list(chunks.values()) == [1, 5, 1, 10]
         report = yaml.safe_load(files["report"])["report"]
         assert report["variants"]["action_chunk"]["chunk"] == {"goal": 5, "long": 10}
+
+    def test_a_released_checkpoint_has_files_of_its_own_and_changes_none_but_the_report(self):
+        edit("params.yaml", benchmark="libero", suites=["goal", "long"], demonstrations="hub", looks="published")
+        before = resolved()
+        edit("params.yaml", released=["released_512"])
+        files = resolved()
+        assert {name for name in files if files[name] != before.get(name)} == {
+            "released_512",
+            "released_512-goal",
+            "released_512-long",
+            "report",
+        }
+        assert yaml.safe_load(files["released_512"]) == {"released_tokenizer": {"pixels": 512}}
+        sections = yaml.safe_load(files["released_512-long"])
+        assert sections["released_model"] == {
+            "folder": "model_512/libero_10",
+            "chunk": 10,
+            "history": 2,
+            "mask": "action",
+        }
+        rollout = sections["rollout"]
+        assert (rollout["no_bin"], rollout["pixels"], rollout["chunk"], rollout["max_steps"]) == ("clamp", 512, 10, 520)
+        assert yaml.safe_load(files["report"])["report"]["released"] == ["released_512"]
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            (
+                {"released": ["released_225"]},
+                "params.yaml: released[0] is 'released_225'; did you mean 'released_256'?",
+            ),
+            ({"released": ["released_256"] * 2}, "expected each checkpoint once"),
+            ({"benchmark": "mini", "looks": "simple"}, "but benchmark is 'mini'; make it libero"),
+            ({"looks": "simple"}, "looks is 'simple'; make it published"),
+        ],
+    )
+    def test_a_released_checkpoint_that_cannot_be_is_one_clear_sentence(self, changes, message):
+        edit("params.yaml", benchmark="libero", looks="published", released=["released_512"])
+        edit("params.yaml", **changes)
+        (fault,) = faults()
+        assert message in fault
+
+    def test_the_release_trains_with_scenes_where_tasks_are_named_after_them(self):
+        edit("params.yaml", benchmark="libero", suites=["goal", "long"], demonstrations="hub", looks="published")
+        edit("params.yaml", scene_prefix=True)
+        files = resolved()
+        asked = {suite: yaml.safe_load(files[f"action-{suite}"])["train"]["scene_prefix"] for suite in ("goal", "long")}
+        assert asked == {"goal": False, "long": True}
 
     def test_a_suite_is_cut_to_some_of_its_tasks_by_number_or_name(self):
         edit("params.yaml", tasks={"goal": [3, "put_the_can_in_the_tray"]})

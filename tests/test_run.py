@@ -90,6 +90,28 @@ def test_set_up_installs_once_and_arguments_are_passed_on(machine):
     assert machine.log() == []
 
 
+def test_released_sets_what_the_papers_weights_need_and_runs_their_stages(machine):
+    assert machine.run("released", "goal", "long")[0] == 0
+    *settings, target = machine.log()[-1].removeprefix("-m pipeline.parallel -S ").split(" -S ")
+    assert settings == [
+        "scale=paper",
+        "benchmark=libero",
+        "looks=published",
+        "demonstrations=hub",
+        "demonstrations_folder=null",
+        "suites=[goal,long]",
+    ]
+    assert target == "released=[released_256,released_512] released"
+    machine.run("released")
+    assert "suites=[spatial,object,goal,long]" in machine.log()[-1]
+
+
+def test_released_refuses_another_suite_before_anything_is_changed(machine):
+    line = "run: unknown suite 'gaol'; known: spatial, object, goal, long"
+    assert machine.run("released", "spatial", "gaol") == (1, line)
+    assert not [line for line in machine.log() if "parallel" in line]
+
+
 def test_the_exit_code_of_the_tests_is_passed_on(machine):
     assert machine.run("test", "-k", "two words")[0] == 3
     assert machine.log()[-1] == "-m pytest -k two words"

@@ -3,17 +3,13 @@
 The first run has stages side by side, all others are DVC's own, one stage after the other: the bytes are the same.
 """
 
-import os
 import re
-import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
+from project_copy import REPOSITORY, Project
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 PARAMS = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
 SUITE = "goal"
 OTHER = list(PARAMS["other_pixels"])
@@ -22,60 +18,6 @@ ROLLED_OUT = [f"{variant}-{SUITE}" for variant in (*PARAMS["rollout"], *OTHER)]
 CHUNKED = [name for name, variant in PARAMS["variants"].items() if variant["chunk"] is None]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-
-
-class Project:
-    """A copy of the tree in a repository of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "project"
-        listed = subprocess.check_output(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=REPOSITORY, text=True
-        )
-        for name in filter(None, listed.split("\0")):
-            # What earlier runs left is not copied: a smoke run starts from nothing.
-            if (REPOSITORY / name).is_file() and name != "dvc.lock" and not name.startswith("reports/"):
-                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(REPOSITORY / name, self.folder / name)
-        self.env = {
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "DVC_NO_ANALYTICS": "1",
-            "DVC_SITE_CACHE_DIR": str(folder / "site_cache"),
-            **{f"GIT_{who}_{what}": "smoke" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
-        }
-        path = self.folder / "params.yaml"
-        path.write_text(re.sub(r"(?m)^scale: .*$", "scale: smoke", path.read_text()))
-        for command in (
-            ["git", "init", "--quiet"],
-            ["git", "add", "--all"],
-            ["git", "commit", "--quiet", "-m", "smoke"],
-        ):
-            subprocess.run(command, cwd=self.folder, env=self.env, check=True)
-
-    def dvc(self, *arguments: str) -> str:
-        """Run dvc and return all that it and the stages printed."""
-        return self.python("-m", "dvc", *arguments)
-
-    def python(self, *arguments: str) -> str:
-        """Run Python and return all that it printed."""
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert done.returncode == 0, done.stdout[-4000:]
-        return done.stdout
-
-    def digests(self) -> dict[str, str]:
-        """Return the md5 of every out in dvc.lock that is not a wall clock."""
-        stages = yaml.safe_load((self.folder / "dvc.lock").read_text())["stages"].values()
-        outs = [out for stage in stages for out in stage["outs"]]
-        return {out["path"]: out["md5"] for out in outs if not out["path"].startswith(("data/timing/", "data/speed/"))}
 
 
 def stages_run(printed: str) -> set[str]:
@@ -87,6 +29,9 @@ def stages_run(printed: str) -> set[str]:
 def project(tmp_path_factory):
     """Return a project whose pipeline has run to the end once."""
     project = Project(tmp_path_factory.mktemp("smoke"))
+    params = project.folder / "params.yaml"
+    params.write_text(re.sub(r"(?m)^scale: .*$", "scale: smoke", params.read_text()))
+    project.commit()
     project.python("-m", "pipeline.parallel", "--jobs", "2")
     return project
 

@@ -39,6 +39,7 @@ PARAMS = TrainParams(
     history=2,
     rounds=1,
     future=None,
+    scene_prefix=False,
     mask="action",
     episodes="train",
     hidden_size=32,
@@ -128,11 +129,11 @@ def test_training_learns_and_its_folder_is_a_policy(tmp_path, monkeypatch):
     model.mkdir()
     TEXTS.save(tokenizer / "text.json")
     ACTIONS.save(tokenizer / "actions.json")
-    settings = ModelSettings("compact", PARAMS.samples, "release", "action", PARAMS.chunk, PARAMS.history)
+    settings = ModelSettings("compact", PARAMS.samples, "release", "action", PARAMS.chunk, PARAMS.history, "vqgan")
     write_model(model, trained, settings, tokenizer, {"run": "test"})
     assert {"README.md", "curve.png", "curve.parquet", "settings.json"} <= {path.name for path in model.iterdir()}
 
-    images = SimpleNamespace(num_codes=NUM_CODES)
+    images = SimpleNamespace(num_codes=NUM_CODES, digest="vqgan")
     monkeypatch.setattr("worldvla.model.trained.ImageTokenizer", SimpleNamespace(load=lambda _: images))
     policy = ChameleonPolicy.load(model, tokenizer)
     histories = [np.zeros((1, 4), np.uint16), np.ones((2, 4), np.uint16), np.zeros((2, 4), np.uint16)]
@@ -146,6 +147,11 @@ def test_training_learns_and_its_folder_is_a_policy(tmp_path, monkeypatch):
 
     images.num_codes = NUM_CODES + 1
     with pytest.raises(ValueError, match=r"they belong to different runs\. Run: dvc repro train"):
+        ChameleonPolicy.load(model, tokenizer)
+    images.digest = "another"
+    with pytest.raises(
+        ValueError, match=r"^.*/tokenizer: the image tokenizer is another, expected vqgan, whose codes the"
+    ):
         ChameleonPolicy.load(model, tokenizer)
 
 
@@ -260,7 +266,7 @@ def test_a_run_trains_on_the_episodes_that_its_variant_names(tmp_path, monkeypat
     (tmp_path / "tokenizer").mkdir()
     TEXTS.save(tmp_path / "tokenizer" / "text.json")
     ACTIONS.save(tmp_path / "tokenizer" / "actions.json")
-    images = SimpleNamespace(num_codes=NUM_CODES, codebook=np.ones((NUM_CODES, 8), np.float32))
+    images = SimpleNamespace(num_codes=NUM_CODES, codebook=np.ones((NUM_CODES, 8), np.float32), digest="vqgan")
     monkeypatch.setattr(train_stage, "ImageTokenizer", SimpleNamespace(load=lambda _: images))
     pools = []
     monkeypatch.setattr(train_stage, "train", lambda *args: pools.append(args[3]) or train(*args))
@@ -278,3 +284,11 @@ def test_a_run_trains_on_the_episodes_that_its_variant_names(tmp_path, monkeypat
     assert f"| trained on episodes | {card} |" in written
     assert ("| validation loss | not measured |" in written) == (episodes == "all")
     assert (tmp_path / "out/curve.png").is_file()
+
+
+def test_the_release_trains_with_the_scene_before_the_instruction():
+    name = "KITCHEN_SCENE3_turn_on_the_stove"
+    given = [replace(one, task=name, language="turn on the stove") for one in random_episodes(0, 1)]
+    asked_as = train_stage.asked_as
+    assert asked_as(PARAMS, given) is given
+    assert asked_as(replace(PARAMS, scene_prefix=True), given)[0].language == "KITCHEN SCENE3 turn on the stove"

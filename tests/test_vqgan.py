@@ -27,6 +27,7 @@ TINY = TokenizerParams(
     num_res_blocks=1,
     norm_groups=4,
     text_size=300,
+    actions="fitted",
     text_file=None,
     weights=None,
     foreground_weight=10.0,

@@ -6,6 +6,7 @@ makes a small model several times faster to train.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,6 +100,35 @@ CHAMELEON = Vocabulary(
     end_row=8803,
     first_grid=8804,
 )
+
+# What the published text tokenizer calls them. Its file decides: image code c is token 4 + c only if all names say so.
+_SPECIAL_NAMES = {
+    "<s>": CHAMELEON.bos,
+    "<pad>": 1,
+    "</s>": 2,
+    "<eoss>": CHAMELEON.end_image,
+    "<racm3:break>": CHAMELEON.begin_image,
+    "<reserved08706>": CHAMELEON.separator,
+    "<reserved08799>": 8803,
+    "<reserved10000>": CHAMELEON.begin_action,
+    "<reserved15000>": CHAMELEON.end_action,
+}
+
+
+def code_name(code: int) -> str:
+    """Return what the published text tokenizer calls an image code: ``IMGIMG``, its digits as letters, ``Z``."""
+    return f"IMGIMG{str(code).translate(str.maketrans('0123456789', 'ABCDEFGHIJ'))}Z"
+
+
+def misplaced(ids: Mapping[str, int]) -> tuple[str, int | None, int] | None:
+    """Return the first published name that has another id than ours, with its id and ours; None if there is none.
+
+    Args:
+        ids: name -> id, of a text tokenizer.
+    """
+    codes = {code_name(code): CHAMELEON.first_code + code for code in range(CHAMELEON.num_codes)}
+    expected = {**_SPECIAL_NAMES, **codes}
+    return next(((name, ids.get(name), place) for name, place in expected.items() if ids.get(name) != place), None)
 
 
 def compact(num_text: int, num_codes: int) -> Vocabulary:

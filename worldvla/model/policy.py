@@ -9,19 +9,21 @@ from numpy.typing import NDArray
 
 from worldvla.model import decoding
 from worldvla.model.trained import TrainedModel
+from worldvla.params.rollout import NoBin
 from worldvla.sequences import action_prompt
 
 
 class ChameleonPolicy:
     """Greedy action chunks from codes of frames."""
 
-    def __init__(self, model: TrainedModel) -> None:
-        self._model = model
+    def __init__(self, model: TrainedModel, no_bin: NoBin = "fail") -> None:
+        """Wrap a model; ``no_bin`` says what becomes of an answer with a token that is no bin."""
+        self._model, self._no_bin = model, no_bin
 
     @classmethod
-    def load(cls, model: Path, tokenizer: Path) -> "ChameleonPolicy":
+    def load(cls, model: Path, tokenizer: Path, no_bin: NoBin = "fail") -> "ChameleonPolicy":
         """Load a run's model and its suite's tokenizers; see `TrainedModel.load`."""
-        return cls(TrainedModel.load(model, tokenizer, "action"))
+        return cls(TrainedModel.load(model, tokenizer, "action"), no_bin)
 
     @property
     def history(self) -> int:
@@ -38,7 +40,10 @@ class ChameleonPolicy:
         return self._model.images.encode(frames)
 
     def act(self, languages: list[str], histories: list[NDArray[np.uint16]]) -> list[NDArray[np.float64] | None]:
-        """Return one chunk of commands [K, 7] per query, or None for an answer that is not made of bins.
+        """Return one chunk of commands [K, 7] per query, or None for an answer that counts as none.
+
+        By ``clamp`` there is no such answer: every token counts as the nearest bin, as where the release decodes
+        (`modeling_xllmx_chameleon_ck.py`: clip(id - 10006, 0, 254)).
 
         Args:
             languages: instruction of each query.
@@ -57,6 +62,8 @@ class ChameleonPolicy:
             chunks = decode(model.transformer, ids, batch, self.chunk).cpu().numpy()
             for number, tokens in zip(members, chunks, strict=True):
                 bins = tokens - ids.first_bin
+                if self._no_bin == "clamp":
+                    bins = bins.clip(0, ids.num_bins - 1)  # the last bin decodes like the one before
                 if ((bins >= 0) & (bins < ids.num_bins)).all():
                     answers[number] = model.actions.decode(bins)
         return answers

@@ -25,7 +25,7 @@ class ModelSettings:
 
     ``vocabulary`` is ``chameleon`` or ``compact``, ``samples`` the kinds of samples it has seen, ``prompt`` a key of
     ``sequences.PROMPTS``, ``mask`` one of ``masks.MASKS`` (it decides how a chunk is decoded), ``chunk`` the actions per
-    answer, ``history`` the frames per query for actions.
+    answer, ``history`` the frames per query for actions, ``image_tokenizer`` the digest of the one that it knows codes of.
     """
 
     vocabulary: str
@@ -34,6 +34,7 @@ class ModelSettings:
     mask: str
     chunk: int
     history: int
+    image_tokenizer: str
 
     @classmethod
     def load(cls, model: Path) -> "ModelSettings":
@@ -42,6 +43,10 @@ class ModelSettings:
         if not path.is_file():
             raise ValueError(f"{path}: no such file; expected the folder of a trained model. Run: dvc repro train")
         content = json.loads(path.read_text(encoding="utf-8"))
+        expected = {field.name for field in dataclasses.fields(cls)}
+        if odd := sorted(content.keys() ^ expected):
+            word = "is unknown" if odd[0] in content else "is missing"
+            raise ValueError(f"{path}: '{odd[0]}' {word}; expected {', '.join(sorted(expected))}. Run: dvc repro train")
         return cls(**content | {"samples": tuple(content["samples"])})
 
     def save(self, model: Path) -> None:
@@ -71,7 +76,8 @@ class TrainedModel:
             kind: what it will be asked for, ``action`` or ``world``.
 
         Raises:
-            ValueError: a folder is incomplete, or the model was trained on another vocabulary or on other samples.
+            ValueError: a folder is incomplete, or the model was trained on another vocabulary, on codes of another image
+                tokenizer or on other samples.
         """
         settings = ModelSettings.load(model)
         if kind not in settings.samples:
@@ -80,6 +86,11 @@ class TrainedModel:
                 "correct the lists rollout and generate in params.yaml"
             )
         images = ImageTokenizer.load(tokenizer)
+        if images.digest != settings.image_tokenizer:
+            raise ValueError(
+                f"{tokenizer}: the image tokenizer is {images.digest[:12]}, expected {settings.image_tokenizer[:12]}, whose "
+                f"codes the model in {model} was trained on; they belong to different runs. Run: dvc repro train"
+            )
         texts = TextTokenizer.load(model / "text.json")
         ids = vocabulary(settings.vocabulary, texts.size, images.num_codes)
         config = weights.read_config(model)

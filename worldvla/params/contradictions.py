@@ -85,7 +85,7 @@ def contradictions(experiment: ExperimentParams, params: Path, task_names: TaskN
             for name, number in numbers.items()
             if number is not None and number > limit
         ]
-    faults += [f"{params}: {fault}" for fault in _demonstration_faults(experiment)]
+    faults += [f"{params}: {fault}" for fault in _demonstration_faults(experiment) + _released_faults(experiment)]
     return faults
 
 
@@ -117,6 +117,25 @@ def _demonstration_faults(experiment: ExperimentParams) -> list[str]:
             f"looks is 'simple' but demonstrations is '{experiment.demonstrations}', and policies of published "
             "demonstrations are shown published looks; make looks published"
         )
+    return faults
+
+
+def _released_faults(experiment: ExperimentParams) -> list[str]:
+    """Return what does not go together with the paper's own checkpoints."""
+    if not experiment.released:
+        return []
+    name, faults = experiment.released[0], []
+    if experiment.benchmark != "libero":
+        faults.append(
+            f"released has '{name}', trained on LIBERO, but benchmark is '{experiment.benchmark}'; make it libero"
+        )
+    elif experiment.looks != "published":
+        faults.append(f"released has '{name}', trained on LIBERO's own looks, but looks is 'simple'; make it published")
+    faults += [
+        f"released has '{name}', and a variant is called the same; give the variant another name"
+        for name in experiment.released
+        if name in all_variants(experiment)
+    ]
     return faults
 
 

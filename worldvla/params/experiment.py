@@ -9,6 +9,8 @@ from worldvla.params.claims import ClaimsParams
 from worldvla.params.download import Demonstrations
 from worldvla.params.pixels import Images
 from worldvla.params.ranges import at_least, check
+from worldvla.params.released import Released
+from worldvla.params.rollout import NoBin
 from worldvla.params.split import Protocol
 from worldvla.params.train import Episodes, Mask, Reading, SampleKind
 
@@ -63,6 +65,11 @@ class ExperimentParams:
     # Wording of the prompts, and what alpha multiplies.
     prompt: Reading
     alpha_on: Reading
+    # Whether LIBERO-Long's instructions begin with the scene in training ("KITCHEN SCENE3 turn on the stove ..."), as in the
+    # release; rollouts ask without it, in the release too.
+    scene_prefix: bool
+    # In rollouts, of an answer with a token that is no action.
+    no_bin: NoBin
     # Actions per answer of the variants without a number of their own; null: 10 for the long suite, 5 elsewhere.
     chunk: int | None
     # Images per observation of the variants without a number of their own.
@@ -76,6 +83,8 @@ class ExperimentParams:
     # Kinds of model of images of the other size, all rolled out; and the sizes in use (pixels in conf/).
     other_pixels: dict[str, VariantParams]
     images: tuple[Images, ...]
+    # Checkpoints of the paper's authors, fetched and rolled out on every suite.
+    released: tuple[Released, ...]
     # Variants to roll out in the simulator, to time, and to predict validation clips with.
     rollout: tuple[str, ...]
     speed: tuple[str, ...]
@@ -90,6 +99,8 @@ class ExperimentParams:
             raise ValueError(f"suites is {list(self.suites)}; expected at least one suite, each once")
         if self.images[:1] != ("main",) or len(set(self.images)) != len(self.images):
             raise ValueError(f"images is {list(self.images)}; expected [main] or [main, other]")
+        if len(set(self.released)) != len(self.released):
+            raise ValueError(f"released is {list(self.released)}; expected each checkpoint once")
         if not self.variants:
             raise ValueError("variants is empty; expected at least one variant")
         for stage in ("rollout", "speed", "generate"):

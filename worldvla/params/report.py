@@ -8,6 +8,7 @@ from worldvla.params.claims import ClaimsParams
 from worldvla.params.download import Demonstrations
 from worldvla.params.experiment import AblationTasks
 from worldvla.params.pixels import Images
+from worldvla.params.released import Released
 from worldvla.params.split import Protocol
 from worldvla.params.train import Episodes, Mask, SampleKind
 
@@ -57,6 +58,8 @@ class ReportParams:
     split: Protocol
     ablation_tasks: AblationTasks
     variants: dict[str, ReportedVariant]
+    # Checkpoints of the paper's authors that are rolled out.
+    released: tuple[Released, ...]
     # Lengths in frames at which predicted clips are scored, the given first frame included.
     horizons: tuple[int, ...]
     # Thresholds by which the paper's claims are judged.

@@ -19,6 +19,7 @@ from worldvla.params.experiment import ExperimentParams, VariantParams
 from worldvla.params.filter import FilterParams
 from worldvla.params.generate import GenerateParams
 from worldvla.params.pixels import Images, PixelsParams
+from worldvla.params.released import CHECKPOINTS, ReleasedModelParams, ReleasedTokenizerParams
 from worldvla.params.report import ReportedVariant, ReportParams
 from worldvla.params.rollout import RolloutParams
 from worldvla.params.speed import SpeedParams
@@ -37,13 +38,15 @@ SECTIONS = {
     "encode": EncodeParams,
     "train": TrainParams,
     "finetune": FinetuneParams,
+    "released_tokenizer": ReleasedTokenizerParams,
+    "released_model": ReleasedModelParams,
     "rollout": RolloutParams,
     "speed": SpeedParams,
     "generate": GenerateParams,
     "video_metrics": VideoMetricsParams,
 }
-# Sections that conf/<scale>.yaml does not have: no size, or those of pixels and train.
-SIZELESS = ("filter", "split", "finetune")
+# Sections that conf/<scale>.yaml does not have: no size, those of pixels and train, or the published ones.
+SIZELESS = ("filter", "split", "finetune", "released_tokenizer", "released_model")
 
 HEADER = "# Effective values, written by the stage resolve: edit params.yaml and conf/ instead.\n"
 
@@ -108,6 +111,11 @@ class _Resolver:
                 files[f"{suite}-{images}"] = self._frames(suite, images)
             for name, variant in all_variants(experiment).items():
                 files[f"{name}-{suite}"] = self._run(name, variant, suite)
+            for name in experiment.released:
+                files[f"{name}-{suite}"] = self._released(name, suite)
+        for name in experiment.released:
+            pixels = CHECKPOINTS[name].pixels
+            files[name] = {"released_tokenizer": self._section("released_tokenizer", pixels=pixels)}
         if self.faults:
             raise ValueError("\n".join(self.faults))
         return {**files, "report": {"report": self._report()}}
@@ -171,6 +179,8 @@ class _Resolver:
             **asked,
             "samples": variant.samples,
             "prompt": experiment.prompt,
+            # False where no task is named after its scene: nothing to train anew there.
+            "scene_prefix": experiment.scene_prefix and any(name[0].isupper() for name in self.names[suite]),
             "episodes": variant.episodes,
             "vocabulary": self._shared("tokenizer", "vocabulary"),
             # Null where they mean nothing, so that a change of theirs trains again only the models that it changes.
@@ -189,6 +199,7 @@ class _Resolver:
                 "rollout",
                 **asked,
                 **self._scenes(suite),
+                no_bin=experiment.no_bin,
                 pixels=self._shared("pixels", self._images(name)),
                 max_steps=max_steps(experiment.benchmark, suite),
             )
@@ -197,6 +208,17 @@ class _Resolver:
         if name in experiment.generate:
             sections["generate"] = self._section("generate", split="val_ind", seed=experiment.seed)
         return sections
+
+    def _released(self, name: str, suite: str) -> dict[str, Any]:
+        """Return the sections of the stages that run once per released checkpoint and suite."""
+        checkpoint, entry = CHECKPOINTS[name], suite_entry(self.experiment.benchmark, suite)
+        asked = {"chunk": entry.chunk, "history": checkpoint.history, "mask": checkpoint.mask}
+        shown = {**self._scenes(suite), "pixels": checkpoint.pixels, "seed": self.experiment.seed}
+        folder = f"{checkpoint.folder}/{entry.libero_name}"
+        return {
+            "released_model": self._section("released_model", **asked, folder=folder),
+            "rollout": self._section("rollout", **asked, **shown, no_bin="clamp", max_steps=entry.max_steps),
+        }
 
     def _report(self) -> ReportParams:
         """Return what the report says about the whole experiment."""
@@ -228,6 +250,7 @@ class _Resolver:
             split=experiment.split,
             ablation_tasks=experiment.ablation_tasks,
             variants=variants,
+            released=experiment.released,
             horizons=tuple(self.sizes["generate"]["horizons"]),
             claims=experiment.claims,
         )

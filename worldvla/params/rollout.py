@@ -1,10 +1,15 @@
 """Params of the rollout stage."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from worldvla.params.benchmarks import NUM_INIT_STATES, Benchmark, Looks
 from worldvla.params.ranges import at_least, between, check, multiple_of
 from worldvla.params.train import Mask
+
+# Of an answer with a token that is no bin. fail: it is a failure of the policy, which ends the episode. clamp: the token
+# counts as the nearest bin, as in the release.
+NoBin = Literal["fail", "clamp"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,8 @@ class RolloutParams:
     chunk: int
     history: int
     mask: Mask
+    # What becomes of an answer with a token that is no bin.
+    no_bin: NoBin
     # Side of the images in pixels: that of the model's training.
     pixels: int
     # Rollouts per task, from the first of its fixed initial states; the paper has all 50.

@@ -8,6 +8,8 @@ from worldvla.params.ranges import POSITIVE, at_least, check, multiple_of
 
 # chameleon: the published 65,536 ids. compact: only the ids that a small model needs, tokenizers trained here.
 Vocabulary = Literal["chameleon", "compact"]
+# Bins of the actions: fitted to the training actions, or a published table: the release's, or its successor's.
+Actions = Literal["fitted", "release", "successor"]
 
 CHAMELEON_CODES = 8192  # entries of the published codebook
 COMPRESSION = 16  # pixels per code, along one side
@@ -39,6 +41,8 @@ class TokenizerParams:
     text_size: int
     # File of a published text tokenizer (of the `tokenizers` library); without it one is trained here.
     text_file: str | None
+    # The range that the bins of actions divide.
+    actions: Actions
     # Folder or file with published weights of these very sizes, used as they are; without it the VQ-GAN is trained here.
     weights: str | None
     # How much more a pixel counts that differs from the suite's median frame: 1 + this. The rest is background.

@@ -25,6 +25,8 @@ class TrainParams:
     samples: tuple[SampleKind, ...]
     # Wording of the prompts.
     prompt: Reading
+    # Whether instructions begin with the scene of the task's name, as LIBERO-Long's do in the release's training.
+    scene_prefix: bool
     # Actions per answer (K), and images per observation (M).
     chunk: int
     history: int

@@ -35,7 +35,7 @@ def _outcomes(
 ) -> list[Outcome]:
     variants = claim.variants or ()
     if claim.compares == "pixels":
-        smaller, larger = table2.rows(params)
+        smaller, larger = table2.ours(params)
         variants = (larger.variant, smaller.variant)
     if claim.kind == "clips":
         return [clip_claims.outcome(params, claim, variants, metrics)]

@@ -10,10 +10,12 @@ def _rollouts(rows: Iterable[Row]) -> list[str]:
     return [f"rollout@{row.variant}-" for row in rows]
 
 
+RELEASED = "rollout_released@"
 # Page -> how the names of its stages begin; a suite follows. A page that is not here needs every stage.
 STAGES = {
     "table1": [],
-    "table2": [f"{stage}@{variant}-" for variant, stage in table2.STAGES.items()],
+    "table2": [*[f"{stage}@{variant}-" for variant, stage in table2.STAGES.items()], RELEASED],
+    "released": [RELEASED],  # what table 2 has of the paper's own weights: nothing is recorded, filtered or trained
     "table3": _rollouts(table3.ROWS),
     "table4": ["video_metrics@"],
     "table5": [

@@ -21,13 +21,17 @@ def of_rollouts(runs: Sequence[Run], timing: Path) -> str:
     items = []
     for name, run in {run.name: run for run in runs}.items():
         rollout = timing_of(timing, name, "rollout")
-        digests = ", ".join(f"{kind} `{run.made_of[kind][:12]}`" for kind in ("params", "data", "tokenizer", "weights"))
+        released = run.made_of.get("released")
+        kinds = ("params", "tokenizer", "weights") if released else ("params", "data", "tokenizer", "weights")
+        digests = ", ".join(f"{kind} `{run.made_of[kind][:12]}`" for kind in kinds)
+        training = "not trained here" if released else _training(timing, name)
         items.append(
             f"- `dvc repro {run.stage}`\n"
+            f"{f'  - weights of {released}{chr(10)}' if released else ''}"
             f"  - sha256: {digests}\n"
             f"  - {run.made_of['simulator']}\n"
             f"  - commit {rollout['commit']}, {rollout['date']}\n"
-            f"  - {_training(timing, name)}, rollouts {duration(rollout)}, on {rollout['hardware']}"
+            f"  - {training}, rollouts {duration(rollout)}, on {rollout['hardware']}"
         )
     return "\n".join(items) or NOTHING
 

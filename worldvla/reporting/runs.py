@@ -53,6 +53,7 @@ class Episodes:
 
     rows: list[dict[str, Any]]  # of episodes.parquet, by task and initial state
     left_out: tuple[tuple[str, str], ...] = field(default=(), kw_only=True)  # suite and task of what is not scored
+    simulators: tuple[str, ...] = field(default=(), kw_only=True)  # packages with versions, and LIBERO's assets
 
     @property
     def rate(self) -> Rate:
@@ -131,9 +132,12 @@ def read_run(
     """
     name = f"{variant}-{suite}"
     folder = rollouts / name
-    if variant not in params.variants or suite not in params.suites or not params.variants[variant].rollout:
+    if suite in params.suites and variant in params.released:
+        stage = f"rollout_released@{name}"
+    elif variant not in params.variants or suite not in params.suites or not params.variants[variant].rollout:
         return Absent(f"rollout@{name}", planned=False)
-    stage = f"{params.variants[variant].stage('rollout')}@{name}"
+    else:
+        stage = f"{params.variants[variant].stage('rollout')}@{name}"
     if not (folder / "episodes.parquet").exists():
         return Absent(stage, planned=True)
     rows = pq.read_table(folder / "episodes.parquet").to_pylist()
@@ -141,25 +145,28 @@ def read_run(
     # Rollouts are of all chosen tasks of their suite, so that the rule finds the same ones as the split does.
     unseen = held_out_tasks((row["task"] for row in rows), params.split)
     left_out = [] if every_task or params.ablation_tasks == "all" else unseen
+    made_of = json.loads((folder / "made_of.json").read_text(encoding="utf-8"))
     return Run(
         [row for row in rows if row["task"] not in left_out],
         name,
         folder,
-        json.loads((folder / "made_of.json").read_text(encoding="utf-8")),
+        made_of,
         stage,
         left_out=tuple((suite, task) for task in left_out),
+        simulators=(made_of["simulator"],),
     )
 
 
 def pooled(runs: Iterable[Run | Absent]) -> Episodes | Absent:
     """Return the episodes of a variant on all suites together; if a suite has no data, the first such gap."""
-    rows, left_out = [], []
+    rows, left_out, simulators = [], [], []
     for run in runs:
         if isinstance(run, Absent):
             return run
         rows += run.rows
         left_out += run.left_out
-    return Episodes(rows, left_out=tuple(left_out))
+        simulators += run.simulators
+    return Episodes(rows, left_out=tuple(left_out), simulators=tuple(simulators))
 
 
 def shared_outcomes(first: Episodes, second: Episodes) -> tuple[np.ndarray, np.ndarray]:

@@ -150,7 +150,8 @@ def rates(params: ReportParams, rows: Sequence[Row], group: str, runs: Group) ->
         else:
             low, high = run.rate.interval
             line += [str(run.rate), f"{run.rate.percent:.1f} %", f"{low:.1f} to {high:.1f} %"]
-            line.append("" if paper is None else comparability(params))
+            released = run if row.variant in params.released else None
+            line.append("" if paper is None else comparability(params, released))
         lines.append(line)
     header = ["Row", "Model", "Paper", "Ours", "Rate", "95 % interval", "Verdict"]
     numbered = ["Row"] * all(row.key.isdigit() for row in rows)

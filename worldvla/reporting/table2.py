@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from worldvla.params.report import ReportParams
-from worldvla.reporting import rate_pages, successes
+from worldvla.reporting import rate_pages, released, successes
 from worldvla.reporting.markdown import table
 from worldvla.reporting.published import published
 from worldvla.reporting.successes import Comparison, Row, Runs
@@ -14,10 +14,22 @@ STAGES = {"all_data": "rollout", "all_data_other": "rollout_other_pixels"}
 # The paper's rows that stand beside ours, by the keys of ours.
 PAPER = {"smaller": "worldvla_256", "larger": "worldvla_512"}
 SUITES = ("spatial", "object", "goal", "long", "average")  # in the order of the paper's table 2
+OURS = (
+    "Action world models with chunks under our mask, trained on all episodes of all tasks and scored on every task; the sides "
+    "of their images differ. Our smaller images stand beside the paper's 256 pixels, our larger ones beside its 512. A code "
+    "weighs the same at both sizes, as in the paper, so that a larger image weighs more. The tokenizers are of the split's "
+    "training episodes, as for all other models."
+)
+PAPERS = "The paper's numbers are for LIBERO and a model of 7 B, n = 500 (10 tasks of 50 rollouts)."
 COMPARISONS = [Comparison("larger", "smaller", "larger images help")]
 
 
 def rows(params: ReportParams) -> list[Row]:
+    """Return our two rows, then those of the paper's own weights."""
+    return ours(params) + released.rows(params)
+
+
+def ours(params: ReportParams) -> list[Row]:
     """Return our two rows: first the one of the smaller images, whichever variant that is."""
     sizes = {variant: params.variants[variant].pixels for variant in STAGES if variant in params.variants}
     ordered = sorted(STAGES, key=lambda variant: sizes.get(variant, math.inf))
@@ -40,7 +52,9 @@ def write_page(folder: Path, params: ReportParams, runs: Runs, timing: Path) -> 
         runs: the runs of `rows`.
         timing: folder of the wall-clock files.
     """
-    ours = rows(params)
+    listed = released.shown(params, rows(params), runs)
+    own = any(row in listed for row in ours(params))
+    compared = [*COMPARISONS, *released.comparisons(params)]
     rate_pages.write(
         folder,
         "table2",
@@ -48,14 +62,11 @@ def write_page(folder: Path, params: ReportParams, runs: Runs, timing: Path) -> 
         runs,
         timing,
         title="success rates by suite with all demonstrations for training, and images of two sizes",
-        about="Action world models with chunks under our mask, trained on all episodes of all tasks and scored on "
-        "every task; the sides of their images differ. The paper's numbers are for LIBERO and a model of 7 B, n = 500 "
-        "(10 tasks of 50 rollouts): our smaller images stand beside its 256 pixels, our larger ones beside its 512. "
-        "A code weighs the same at both sizes, as in the paper, so that a larger image weighs more. The tokenizers are "
-        "of the split's training episodes, as for all other models.",
+        about=" ".join(filter(None, [OURS if own else "", PAPERS, released.about(params)])),
         blocks=[
-            successes.headline(params, ours, runs),
-            *rate_pages.sections(params, ours, COMPARISONS, runs),
+            successes.headline(params, listed, runs),
+            *rate_pages.sections(params, listed, compared, runs),
+            *released.section(params, runs),
             "## The paper's other rows",
             "Success rates in percent, as printed. An empty cell: not printed. Nothing here trains these models.",
             _others(),

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,19 @@ from worldvla.files import write_json
 
 NUM_EDGES = 256  # linspace(-1, 1, 256): 255 intervals; bin 255 is reached by clipped values only
 
-# The release's one table for all suites (`item_processor.py`): three positions, three rotations, gripper.
-RELEASE_LOW = (-0.9375, -0.9375, -0.9375, -0.32571429, -0.375, -0.375, -1.0)
-RELEASE_HIGH = (0.9375, 0.9375, 0.9375, 0.375, 0.375, 0.375, 1.0)
+# Low and high of the one table that each has for all suites (`item_processor.py`): three positions, three rotations,
+# gripper.
+PUBLISHED = {
+    "release": (
+        (-0.9375, -0.9375, -0.9375, -0.32571429, -0.375, -0.375, -1.0),
+        (0.9375, 0.9375, 0.9375, 0.375, 0.375, 0.375, 1.0),
+    ),
+    # RynnVLA-002: "spatial, object, goal, 10 no_ops".
+    "successor": (
+        (-0.9375, -0.9375, -0.9375, -0.24214286, -0.375, -0.36428571, -1.0),
+        (0.9375, 0.9375, 0.9375, 0.34821429, 0.375, 0.375, 1.0),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -42,9 +53,9 @@ class ActionTokenizer:
             )
 
     @classmethod
-    def release(cls) -> "ActionTokenizer":
-        """Return the release's table, which published checkpoints need."""
-        return cls(RELEASE_LOW, RELEASE_HIGH)
+    def published(cls, whose: Literal["release", "successor"]) -> "ActionTokenizer":
+        """Return the table that the checkpoints of the release need, or those of its successor."""
+        return cls(*PUBLISHED[whose])
 
     @classmethod
     def fit(cls, actions: NDArray[np.floating]) -> "ActionTokenizer":

@@ -1,14 +1,17 @@
 """Images as codes: the trained VQ-GAN behind arrays."""
 
 import dataclasses
+import functools
+import hashlib
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
 from worldvla.files import write_json
@@ -24,16 +27,24 @@ Model = TypeVar("Model", bound=nn.Module)
 class ImageTokenizer:
     """Upright RGB images of one size to codes and back, always in fp32: bf16 changes one code in ten.
 
-    A tokenizer's folder holds ``vqgan/config.json`` (sizes, ``pixels``) and ``vqgan/model.safetensors``.
+    A tokenizer's folder holds ``vqgan/config.json`` (sizes, ``pixels``, ``published``, ``tf32``) and
+    ``vqgan/model.safetensors``.
     """
 
-    def __init__(self, model: VQGAN, pixels: int) -> None:
-        """Wrap a model for images of ``pixels`` x ``pixels``."""
+    def __init__(self, model: VQGAN, pixels: int, *, published: str | None = None, tf32: bool = False) -> None:
+        """Wrap a model.
+
+        Args:
+            model: the VQ-GAN.
+            pixels: side of the images.
+            published: sha256 of the published file that the weights were converted from; None: they are our own.
+            tf32: whether a GPU rounds the inputs of convolutions to TF32, as the release leaves it to torch's default.
+        """
         if pixels % model.config.compression:
             raise ValueError(f"image tokenizer: {pixels} pixels are not a multiple of {model.config.compression}")
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model = channels_last(model.to(self._device, torch.float32)).eval()
-        self.pixels = pixels
+        self.pixels, self.published, self.tf32 = pixels, published, tf32
 
     @classmethod
     def load(cls, folder: Path) -> "ImageTokenizer":
@@ -45,7 +56,7 @@ class ImageTokenizer:
         path = folder / "vqgan" / "config.json"
         try:
             sizes = json.loads(path.read_text(encoding="utf-8"))
-            pixels = sizes.pop("pixels")
+            given = {name: sizes.pop(name) for name in ("pixels", "published", "tf32")}
             config = VQGANConfig(**sizes | {"channel_multiplier": tuple(sizes["channel_multiplier"])})
         except FileNotFoundError:
             raise ValueError(f"{path}: no such file; expected an image tokenizer. {REMEDY}") from None
@@ -53,14 +64,25 @@ class ImageTokenizer:
             raise ValueError(f"{path}: not the sizes of an image tokenizer. {REMEDY}") from None
         model = VQGAN(config)
         load_weights(model, folder / "vqgan")
-        return cls(model, pixels)
+        return cls(model, **given)
 
     def save(self, folder: Path) -> None:
         """Write ``vqgan/`` into a folder."""
         (folder / "vqgan").mkdir(parents=True, exist_ok=True)
-        write_json(folder / "vqgan" / "config.json", dataclasses.asdict(self._model.config) | {"pixels": self.pixels})
-        state = {name: value.contiguous().cpu() for name, value in self._model.state_dict().items()}
-        save_file(state, folder / "vqgan" / "model.safetensors")
+        given = {"pixels": self.pixels, "published": self.published, "tf32": self.tf32}
+        write_json(folder / "vqgan" / "config.json", dataclasses.asdict(self._model.config) | given)
+        save_file(self._state(), folder / "vqgan" / "model.safetensors")
+
+    def _state(self) -> dict[str, Tensor]:
+        return {name: value.contiguous().cpu() for name, value in self._model.state_dict().items()}
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Which tokenizer this is: the sha256 of the published file, of one of our own that of its ``model.safetensors``.
+
+        The size of the images is no part of it, nor is how they are rounded.
+        """
+        return self.published or hashlib.sha256(save(self._state())).hexdigest()
 
     @property
     def num_codes(self) -> int:
@@ -97,8 +119,7 @@ class ImageTokenizer:
                 f"image tokenizer: got frames {frames.dtype} {list(frames.shape)}, expected uint8 [{shape}]"
             )
         codes = np.empty((len(frames), self.codes_per_image), np.uint16)
-        # Rounded to TF32, as a GPU does by default, convolutions would give other codes.
-        with torch.backends.cudnn.flags(allow_tf32=False, deterministic=True):
+        with self._arithmetic():
             for start in range(0, len(frames), BATCH):
                 images = to_images(frames[start : start + BATCH], self._device)
                 codes[start : start + BATCH] = self._model.codes(images).cpu().numpy()
@@ -118,11 +139,16 @@ class ImageTokenizer:
             wrong = next(int(code) for code in codes.flat if not 0 <= code < self.num_codes)
             raise ValueError(f"image tokenizer: code {wrong} is outside [0, {self.num_codes})")
         frames = np.empty((len(codes), self.pixels, self.pixels, 3), np.uint8)
-        with torch.backends.cudnn.flags(allow_tf32=False, deterministic=True):
+        with self._arithmetic():
             for start in range(0, len(codes), BATCH):
                 batch = torch.from_numpy(codes[start : start + BATCH].astype(np.int64)).to(self._device)
                 frames[start : start + BATCH] = to_frames(self._model.decode(batch))
         return frames
+
+    def _arithmetic(self) -> AbstractContextManager[None]:
+        """Return the context of a pass. Rounded to TF32, as a GPU does by default, convolutions give other codes."""
+        # enabled: left out, it is False, and the flags would be of a cuDNN that is switched off.
+        return torch.backends.cudnn.flags(enabled=True, allow_tf32=self.tf32, deterministic=True)
 
 
 def channels_last(model: Model) -> Model:

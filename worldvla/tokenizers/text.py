@@ -6,6 +6,7 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from worldvla.files import atomic_file
+from worldvla.vocabulary import misplaced
 
 
 class TextTokenizer:
@@ -33,7 +34,30 @@ class TextTokenizer:
         """Read ``text.json``, ours or a published one of the ``tokenizers`` library."""
         if not path.is_file():
             raise ValueError(f"{path}: no such file; expected a text tokenizer. Run: dvc repro tokenizer")
-        return cls(Tokenizer.from_file(str(path)))
+        try:
+            return cls(Tokenizer.from_file(str(path)))
+        except Exception as error:  # of the library, which has no class of its own for them
+            raise ValueError(
+                f"{path}: no text tokenizer ({' '.join(str(error).split())}); expected a file of the tokenizers library. "
+                "Bring it anew and run the same command"
+            ) from None
+
+    @classmethod
+    def load_published(cls, path: Path) -> "TextTokenizer":
+        """Read the text tokenizer of the chameleon vocabulary.
+
+        Raises:
+            ValueError: no such file, or one whose names have other ids than published checkpoints were trained with.
+        """
+        texts = cls.load(path)
+        if wrong := misplaced(texts._tokenizer.get_vocab()):
+            name, got, expected = wrong
+            raise ValueError(
+                f"{path}: '{name}' {'is missing' if got is None else f'has id {got}'}, expected id {expected}; this is not "
+                "the text tokenizer of the chameleon vocabulary. Bring the published text_tokenizer.json and run the same "
+                "command"
+            )
+        return texts
 
     def save(self, path: Path) -> None:
         """Write ``text.json``."""

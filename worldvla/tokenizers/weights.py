@@ -13,8 +13,8 @@ from worldvla.tokenizers.vqgan import VQGAN
 NAMES = ("model.safetensors", "vqgan.ckpt")
 
 
-def load_weights(model: VQGAN, path: Path) -> None:
-    """Fill a model from a file, or from the ``model.safetensors`` or ``vqgan.ckpt`` of a folder.
+def load_weights(model: VQGAN, path: Path) -> Path:
+    """Fill a model from a file, or from the ``model.safetensors`` or ``vqgan.ckpt`` of a folder; return which file.
 
     A checkpoint of a training (the published ``vqgan.ckpt``) may hold its losses' weights (``loss.*``) as well, which
     are left out.
@@ -47,6 +47,7 @@ def load_weights(model: VQGAN, path: Path) -> None:
                 "the sizes in the params are not those of these weights"
             )
     model.load_state_dict(state)
+    return file
 
 
 def _read(file: Path) -> dict[str, Tensor]:

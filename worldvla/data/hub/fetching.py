@@ -32,7 +32,7 @@ def fetch_files(publication: Publication, paths: Sequence[str], copies: Path) ->
     An interrupted download goes on in the middle of the file that it was at.
 
     Args:
-        publication: one with a table of files.
+        publication: one with a table of files, or a listed one that is pinned (``listing.pinned``).
         paths: which of its files.
         copies: the folder that ``place`` will put them into: its disk is checked too if it cannot hold links to them.
 
@@ -45,8 +45,8 @@ def fetch_files(publication: Publication, paths: Sequence[str], copies: Path) ->
     known = {file.path: file for file in publication.files}
     if unknown := [path for path in paths if path not in known]:
         raise ValueError(
-            f"{publication.repository}: '{unknown[0]}' is not among the {len(known)} files that worldvla/data/hub/ lists; "
-            f"expected it there with its bytes; add it, or {publication.instead}"
+            f"{publication.repository}: '{unknown[0]}' is not among the {len(known)} files that are listed at "
+            f"{publication.revision[:12]}; expected it there; correct worldvla/data/hub/, or {publication.instead}"
         )
     return _complete(publication, [known[path] for path in paths], copies)
 
@@ -214,6 +214,8 @@ def _fault(path: Path, file: File) -> str | None:
         return f"{num_bytes:,} bytes; expected {file.bytes:,}"
     if file.sha256 and (got := file_digest(path)) != file.sha256:
         return f"sha256 {got}; expected {file.sha256}"
+    if file.md5 and (got := hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()) != file.md5:
+        return f"md5 {got}; expected {file.md5}"
     if file.blob and not file.sha256:
         content = path.read_bytes()
         got = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

@@ -1,6 +1,7 @@
 """What is published on the hub, as ``repositories.yaml`` and the tables beside it say."""
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,7 @@ class File:
     bytes: int
     sha256: str | None  # of its content; None: not known
     blob: str | None = None  # git's own hash of its content, which the hub lists for small files
+    md5: str | None = None  # where others have published that alone
 
 
 @dataclass(frozen=True)
@@ -31,14 +33,18 @@ class Whole:
 
 @dataclass(frozen=True)
 class Publication:
-    """A repository at one commit, and what of it is wanted: the files of a table, or the whole."""
+    """A repository at one commit, and what of it is wanted: the files of a table, the whole, or what the hub lists."""
 
     repository: str  # "yifengzhu-hf/LIBERO-datasets"
     kind: Literal["dataset", "model"]
-    revision: str  # the commit, so that nothing changes under its name
+    # The commit, so that nothing changes under its name; of a listed one a branch, until `listing.pinned` has asked.
+    revision: str
     instead: str  # the end of a sentence: what to do without the hub
     files: tuple[File, ...] = ()
     whole: Whole | None = None
+    listed: Mapping[str, str] | None = (
+        None  # hashes that are known of some files, by path: "sha256:4ede...", "md5:170a..."
+    )
 
 
 def load(name: str) -> Publication:

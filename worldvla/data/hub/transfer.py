@@ -7,6 +7,7 @@ answer without any limit, and both wait as long as the hub asks them to, be it a
 fetched of a file is thrown away likewise.
 """
 
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -135,6 +136,34 @@ def list_files(publication: Publication) -> tuple[File, ...]:
                 f"{publication.instead}"
             )
     return tuple(sorted(files, key=lambda file: file.path))
+
+
+def commit(publication: Publication) -> str:
+    """Return the commit that a repository's branch is at.
+
+    Raises:
+        ValueError: one sentence: the hub is out of reach or refuses.
+    """
+    kind, what = publication.kind, f"the commit of {publication.revision}"
+    url = f"{constants.ENDPOINT}/api/{kind}s/{publication.repository}/revision/{publication.revision}"
+    answers: list[object] = []
+
+    def receive() -> None:
+        with _answer(url, 0) as response:
+            response.read()
+        try:
+            answers.append(response.json()["sha"])
+        except (ValueError, KeyError, TypeError):
+            answers.append(None)
+
+    _insist(publication, what, receive, lambda: len(answers), threading.Event())
+    (sha,) = answers
+    if not isinstance(sha, str) or not re.fullmatch("[0-9a-f]{40}", sha):
+        raise ValueError(
+            f"{_where(publication, what)}: {sha}; expected 40 hexadecimal digits; check the network and HF_ENDPOINT, or "
+            f"{publication.instead}"
+        )
+    return sha
 
 
 def _is_entry(entry: object) -> bool:

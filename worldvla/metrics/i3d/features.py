@@ -43,8 +43,8 @@ class Extractor:
             raise ValueError(f"I3D: got clips {clips.dtype} {list(clips.shape)}, expected uint8 [N, T, H, W, 3]")
         device = next(self.network.parameters()).device
         features = np.empty((len(clips), NUM_CLASSES))
-        # Rounded to TF32, as a GPU does by default, the logits would be others.
-        with torch.backends.cudnn.flags(allow_tf32=False, deterministic=True):
+        # Rounded to TF32, as a GPU does by default, the logits would be others. enabled: left out, cuDNN is switched off.
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False, deterministic=True):
             for row, clip in enumerate(clips):
                 features[row] = self.network(to_input(clip, self.pixels).to(device))[0].cpu().numpy()
                 if not np.isfinite(features[row]).all():

@@ -1,0 +1,49 @@
+"""Fetch Chameleon's published tokenizers and write them as ours, for images of one size.
+
+Writes ``data/tokenizer/<name>/``: ``vqgan/``, ``text.json`` (the published file), ``actions.json`` (the release's table) and
+``origin.json``. 281 MB to fetch, once for all sizes.
+"""
+
+import shutil
+from pathlib import Path
+
+from worldvla import console
+from worldvla.data.hub import fetching, published
+from worldvla.data.hub.listing import pinned
+from worldvla.files import atomic_folder, file_digest, write_json
+from worldvla.params import strict
+from worldvla.params.released import ReleasedTokenizerParams
+from worldvla.tokenizers.action import ActionTokenizer
+from worldvla.tokenizers.image import ImageTokenizer
+from worldvla.tokenizers.text import TextTokenizer
+from worldvla.tokenizers.vqgan import VQGAN, VQGANConfig
+from worldvla.tokenizers.weights import load_weights
+
+TEXT, VQGAN_FILE = "chameleon/tokenizer/text_tokenizer.json", "chameleon/tokenizer/vqgan.ckpt"
+
+
+def main(*, params: Path, out: Path) -> None:
+    """Fetch, check and convert the tokenizers that the paper's checkpoints were trained with."""
+    settings = strict.read(ReleasedTokenizerParams, params)
+    publication = pinned(published.load("released"))
+    text = fetching.fetch_files(publication, [TEXT], out)[TEXT]
+    TextTokenizer.load_published(text)  # before anything large
+    weights = fetching.fetch_files(publication, [VQGAN_FILE], out)[VQGAN_FILE]
+    model = VQGAN(VQGANConfig())
+    load_weights(model, weights)
+    # The release leaves TF32 as torch has it: on for convolutions.
+    images = ImageTokenizer(model, settings.pixels, published=file_digest(weights), tf32=True)
+    with atomic_folder(out) as folder:
+        images.save(folder)
+        shutil.copyfile(text, folder / "text.json")
+        ActionTokenizer.published("release").save(folder / "actions.json")
+        origin = {"repository": publication.repository, "commit": publication.revision}
+        write_json(folder / "origin.json", origin | {TEXT: file_digest(text), VQGAN_FILE: images.digest})
+    print(
+        f"wrote {out}: {publication.repository} at {publication.revision[:12]}, {images.num_codes} codes, "
+        f"{settings.pixels} px. Next: released_model"
+    )
+
+
+if __name__ == "__main__":
+    console.run(main)

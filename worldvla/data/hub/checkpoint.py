@@ -1,0 +1,94 @@
+"""A published checkpoint: everything that can be refused is refused before its gigabytes are fetched."""
+
+import json
+from pathlib import Path
+
+from worldvla.data.hub import fetching
+from worldvla.data.hub.published import Publication
+from worldvla.vocabulary import CHAMELEON
+
+CONFIG, INDEX = "config.json", "model.safetensors.index.json"
+OPTIONAL = ("generation_config.json", "args.json")  # how it was generated with, and trained
+SUCCESSOR = ("action_dim", "time_horizon")  # of RynnVLA-002's config.json
+
+
+def fetch_checkpoint(publication: Publication, folder: str, copies: Path) -> dict[str, Path]:
+    """Return the files of a checkpoint's folder, verified, by their names: config, index, its shards, and what it has beside.
+
+    Args:
+        publication: pinned (``listing.pinned``).
+        folder: in the repository, e.g. ``model_256/libero_goal``.
+        copies: the folder that ``fetching.place`` will put them into.
+
+    Raises:
+        ValueError: one sentence: no such folder, a checkpoint of something else, an index that names shards which are not
+            there, or as ``fetching.fetch_files``.
+    """
+    listed = {file.path for file in publication.files}
+    if f"{folder}/{CONFIG}" not in listed:
+        folders = sorted({path.rpartition("/")[0] for path in listed if path.endswith(f"/{CONFIG}")})
+        raise ValueError(
+            f"{publication.repository} at {publication.revision[:12]}: no '{folder}/{CONFIG}'; expected it among the "
+            f"checkpoints there ({', '.join(folders) or 'none'}); correct worldvla/params/released.py, or "
+            f"{publication.instead}"
+        )
+    small = fetching.fetch_files(publication, [f"{folder}/{CONFIG}", f"{folder}/{INDEX}"], copies)
+    check_config(small[f"{folder}/{CONFIG}"])
+    shards = named_shards(small[f"{folder}/{INDEX}"])
+    if missing := [shard for shard in shards if f"{folder}/{shard}" not in listed]:
+        raise ValueError(
+            f"'{folder}/{INDEX}' of {publication.repository} at {publication.revision[:12]}: it names '{missing[0]}', which "
+            f"the hub does not list; expected all {len(shards)} shards there; tell the authors, or {publication.instead}"
+        )
+    names = [CONFIG, INDEX, *shards, *[name for name in OPTIONAL if f"{folder}/{name}" in listed]]
+    fetched = fetching.fetch_files(publication, [f"{folder}/{name}" for name in names], copies)
+    return {name: fetched[f"{folder}/{name}"] for name in names}
+
+
+def check_config(path: Path) -> None:
+    """Refuse the config.json of anything but a checkpoint of WorldVLA.
+
+    Raises:
+        ValueError: one sentence.
+    """
+    config = _read(path)
+    if odd := [key for key in SUCCESSOR if key in config]:
+        raise ValueError(
+            f"{path}: '{odd[0]}' is there, so this is a checkpoint of the successor, RynnVLA-002, which reads wrist images and "
+            "states; expected one of WorldVLA, which reads the front camera alone; correct the repository in "
+            "worldvla/data/hub/repositories.yaml"
+        )
+    if config.get("vocab_size") != CHAMELEON.size:
+        raise ValueError(
+            f"{path}: vocab_size is {config.get('vocab_size')}; expected {CHAMELEON.size}, Chameleon's; correct the "
+            "repository in worldvla/data/hub/repositories.yaml"
+        )
+
+
+def named_shards(path: Path) -> list[str]:
+    """Return the files that an index of shards names, sorted.
+
+    Raises:
+        ValueError: one sentence: it names none, or files of other folders.
+    """
+    weights = _read(path).get("weight_map")
+    shards = sorted(set(weights.values())) if isinstance(weights, dict) else []
+    if not shards or any("/" in shard or not shard.endswith(".safetensors") for shard in shards):
+        got = f"'{shards[0]}' among them" if shards else "none"
+        raise ValueError(
+            f"{path}: the shards that it names are {got}; expected safetensors files beside it; tell the authors of the "
+            "repository"
+        )
+    return shards
+
+
+def _read(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"{path}: not a mapping in JSON; expected that of a checkpoint; tell the authors of the repository"
+        )
+    return content
