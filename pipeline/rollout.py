@@ -33,7 +33,7 @@ def main(*, params: Path, model: Path, tokenizer: Path, out: Path, timing: Path)
     # Not at the top: the simulators' processes import this module too, and need no torch.
     from worldvla.model.policy import ChameleonPolicy
 
-    policy = ChameleonPolicy.load(model, tokenizer, settings.no_bin)
+    policy = ChameleonPolicy.load(model, tokenizer, settings.no_bin, settings.graphs)
     if (policy.chunk, policy.history) != (settings.chunk, settings.history):
         raise ValueError(
             f"{model}: the model was trained for {policy.chunk} actions and {policy.history} frames, {params} asks for "

@@ -24,7 +24,7 @@ WARM_UP = 3  # queries that are not counted
 def main(*, params: Path, model: Path, tokenizer: Path, shards: Path, out: Path) -> None:
     """Time one policy on frames of a training episode."""
     settings = strict.read(SpeedParams, params)
-    policy = ChameleonPolicy.load(model, tokenizer)
+    policy = ChameleonPolicy.load(model, tokenizer, graphs=settings.graphs)
     episode = read_shards(shards / "train")[0]
     frames = ImageTokenizer.load(tokenizer).decode(episode.codes[: policy.history])
     num_new = min(policy.history, policy.chunk, len(frames))

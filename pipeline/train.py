@@ -8,6 +8,9 @@ import dataclasses
 from pathlib import Path
 
 from worldvla import console
+from worldvla.data.hub import published
+from worldvla.data.hub.checkpoint import CONFIG, fetch_checkpoint
+from worldvla.data.hub.listing import pinned
 from worldvla.data.shards import TokenizedEpisode, read_shards
 from worldvla.data.splits import SPLITS
 from worldvla.data.work import work_folder
@@ -17,7 +20,7 @@ from worldvla.model.saving import shares, shown, write_model
 from worldvla.model.trained import ModelSettings
 from worldvla.model.training import forget, train
 from worldvla.params import strict
-from worldvla.params.train import TrainParams
+from worldvla.params.train import Base, TrainParams
 from worldvla.timing import write_timing
 from worldvla.tokenizers.action import ActionTokenizer
 from worldvla.tokenizers.image import ImageTokenizer
@@ -26,8 +29,16 @@ from worldvla.vocabulary import vocabulary
 
 
 def main(*, params: Path, shards: Path, tokenizer: Path, out: Path, timing: Path) -> None:
-    """Train one run from scratch."""
-    train_run(strict.read(TrainParams, params), shards, tokenizer, out, timing)
+    """Train one run from scratch, or from published weights."""
+    settings = strict.read(TrainParams, params)
+    base = None if settings.base is None else fetch_base(settings.base, out)
+    train_run(settings, shards, tokenizer, out, timing, base)
+
+
+def fetch_base(name: Base, copies: Path) -> Path:
+    """Fetch published weights, verified; return their folder, that of a commit in the hub's cache."""
+    publication = pinned(published.load(name))
+    return fetch_checkpoint(publication, "", copies)[CONFIG].parent
 
 
 def train_run(
@@ -54,7 +65,8 @@ def train_run(
         "tokenizer": folder_digest(tokenizer),
     }
     if start is not None:
-        digests["start"] = folder_digest(start)
+        # The files of published weights are verified as they are fetched, and lie in the folder of their commit.
+        digests["start"] = folder_digest(start) if settings.base is None else f"{settings.base} at {start.name}"
     work = work_folder("train", digests)
     trained = train(settings, ids, images.codebook, samples, validation, work, start)
     with atomic_folder(out) as folder:

@@ -13,7 +13,7 @@ SECTIONS = {
     "download": SCENES | {"demonstrations": "scripted", "folder": None, "demonstrations_per_task": 1},
     "filter": SCENES | {"looks": "simple", "pixels": 32},
     "rollout": SCENES
-    | {"looks": "simple", "pixels": 32, "chunk": 1, "history": 1, "mask": "causal", "no_bin": "fail"}
+    | {"looks": "simple", "pixels": 32, "chunk": 1, "history": 1, "mask": "causal", "no_bin": "fail", "graphs": False}
     | {"init_states_per_task": 1, "environments": 1, "max_steps": 9, "films_per_task": 0},
     "released_model": {"folder": "model_256/libero_object", "chunk": 5, "history": 2, "mask": "action"},
 }

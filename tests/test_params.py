@@ -219,6 +219,7 @@ def test_a_chunk_longer_than_an_episode_is_refused():
         pixels=96,
         init_states_per_task=2,
         environments=2,
+        graphs=False,
         max_steps=75,
         films_per_task=0,
         seed=0,

@@ -19,7 +19,7 @@ ANSWER = torch.tensor([[[10_005, 10_133, 10_133, 10_124, 10_133, 65_535, 10_260]
 
 @pytest.fixture
 def model(monkeypatch):
-    monkeypatch.setattr(decoding, "decode_lanes", lambda *_: ANSWER)
+    monkeypatch.setattr(decoding, "decode_lanes", lambda *_, **__: ANSWER)
     return SimpleNamespace(
         ids=CHAMELEON,
         settings=SimpleNamespace(mask="action", chunk=1, history=2),

@@ -46,6 +46,7 @@ PARAMS = TrainParams(
     num_layers=1,
     num_heads=2,
     intermediate_size=64,
+    base=None,
     steps=20,
     batch=4,
     learning_rate=3e-3,

@@ -1,6 +1,7 @@
 """A trained model as a policy: frames and instructions in, action chunks out."""
 
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from worldvla.model import decoding
+from worldvla.model.graphs import Graphs
 from worldvla.model.trained import TrainedModel
 from worldvla.params.rollout import NoBin
 from worldvla.sequences import action_prompt
@@ -16,14 +18,23 @@ from worldvla.sequences import action_prompt
 class ChameleonPolicy:
     """Greedy action chunks from codes of frames."""
 
-    def __init__(self, model: TrainedModel, no_bin: NoBin = "fail") -> None:
-        """Wrap a model; ``no_bin`` says what becomes of an answer with a token that is no bin."""
+    def __init__(self, model: TrainedModel, no_bin: NoBin = "fail", graphs: bool = False) -> None:
+        """Wrap a model.
+
+        Args:
+            model: trained on samples of actions.
+            no_bin: what becomes of an answer with a token that is no bin.
+            graphs: whether decoding on a GPU is recorded and replayed: the same answers, sooner.
+        """
         self._model, self._no_bin = model, no_bin
+        decode = decoding.decode_lanes if model.settings.mask == "action" else decoding.decode_sequentially
+        answer = partial(decode, model.transformer, model.ids, chunk=model.settings.chunk)
+        self._decode = Graphs(answer) if graphs else answer
 
     @classmethod
-    def load(cls, model: Path, tokenizer: Path, no_bin: NoBin = "fail") -> "ChameleonPolicy":
+    def load(cls, model: Path, tokenizer: Path, no_bin: NoBin = "fail", graphs: bool = False) -> "ChameleonPolicy":
         """Load a run's model and its suite's tokenizers; see `TrainedModel.load`."""
-        return cls(TrainedModel.load(model, tokenizer, "action"), no_bin)
+        return cls(TrainedModel.load(model, tokenizer, "action"), no_bin, graphs)
 
     @property
     def history(self) -> int:
@@ -55,11 +66,10 @@ class ChameleonPolicy:
         for number, (language, history) in enumerate(zip(languages, histories, strict=True)):
             prompts.append(action_prompt(ids, model.prompt("action", language), list(history)))
             groups[prompts[-1].size].append(number)
-        decode = decoding.decode_lanes if model.settings.mask == "action" else decoding.decode_sequentially
         answers: list[NDArray[np.float64] | None] = [None] * len(prompts)
         for members in groups.values():
             batch = torch.from_numpy(np.stack([prompts[number] for number in members])).to(model.device)
-            chunks = decode(model.transformer, ids, batch, self.chunk).cpu().numpy()
+            chunks = self._decode(batch).cpu().numpy()
             for number, tokens in zip(members, chunks, strict=True):
                 bins = tokens - ids.first_bin
                 if self._no_bin == "clamp":

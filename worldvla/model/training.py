@@ -69,7 +69,8 @@ def train(
         samples: what to train on.
         validation: held-out samples, if there are any; at most 256, evenly spaced, are scored.
         work: folder for checkpoints.
-        start: folder of a trained model whose weights are the initial ones; random ones without it.
+        start: folder of a model whose weights are the initial ones, of published ones if the params name a ``base``; random
+            ones without it.
 
     Returns:
         The model and one row per step: ``CURVE`` of ``worldvla.model.saving`` names the columns; a class that the batch
@@ -137,11 +138,16 @@ def _initial(
         found = weights.read_config(start)
         if found != config:
             raise ValueError(
-                f"{start}: got a model of {found}, expected {config}; it was trained with other sizes. Run: dvc repro train"
+                f"{start}: got a model of {found}, expected {config}; it was trained with other sizes; correct train in conf/"
             )
     placement.check_room(config, placement.TRAINING, device, "train")
     if start is not None:
-        return weights.load(start, device, torch.float32, params.dropout)
+        model = weights.load(start, device, torch.float32, params.dropout)
+        if params.base is not None:
+            # As the release began (its `starting_point`).
+            with torch.no_grad():
+                model.lm_head.weight[ids.first_code : ids.first_code + ids.num_codes] = 0
+        return model
     with torch.device("meta"):
         model = Chameleon(config, params.dropout)
     model.to_empty(device="cpu")  # one generator for every device

@@ -191,7 +191,7 @@ class _Resolver:
         }
         sections = {}
         if name in experiment.finetune:
-            sections["finetune"] = self._section("finetune", **trained, start=experiment.finetune_from)
+            sections["finetune"] = self._section("finetune", **trained, start=experiment.finetune_from, base=None)
         else:
             sections["train"] = self._section("train", **trained)
         if name in experiment.rollout or name in experiment.other_pixels:
@@ -204,7 +204,7 @@ class _Resolver:
                 max_steps=max_steps(experiment.benchmark, suite),
             )
         if name in experiment.speed:
-            sections["speed"] = self._section("speed")
+            sections["speed"] = self._section("speed", graphs=self._shared("rollout", "graphs"))
         if name in experiment.generate:
             sections["generate"] = self._section("generate", split="val_ind", seed=experiment.seed)
         return sections

@@ -34,6 +34,8 @@ class RolloutParams:
     init_states_per_task: int
     # Rollouts that run in lock-step and share a batch of the policy.
     environments: int
+    # Whether decoding on a GPU is recorded as CUDA graphs and replayed: the same answers, sooner. Nothing on a CPU.
+    graphs: bool
     # Control steps before a rollout counts as failed.
     max_steps: int
     # Rollouts per task to film, from the first of its initial states: the same for every run, to compare them.

@@ -11,6 +11,8 @@ class SpeedParams:
 
     # Queries, one after the other, of which the median is taken.
     num_queries: int
+    # As of the rollouts.
+    graphs: bool
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -15,6 +15,8 @@ Episodes = Literal["train", "all"]
 # Where the released code and the paper differ, which of the two is followed.
 Reading = Literal["release", "paper"]
 
+Base = Literal["lumina", "chameleon"]
+
 
 @dataclass(frozen=True)
 class TrainParams:
@@ -42,6 +44,9 @@ class TrainParams:
     num_layers: int
     num_heads: int
     intermediate_size: int
+    # Published weights to begin with instead of random ones: Chameleon 7 B as Lumina-mGPT has it, from which the release
+    # began, or as its owner gives it. Null: random.
+    base: Base | None
     # Optimizer steps for each kind of samples, so that a model of two kinds sees each as often as a model of one; and
     # samples per step.
     steps: int
@@ -108,6 +113,10 @@ class TrainParams:
             threads=at_least(1),
             seed=at_least(0),
         )
+        if self.base is not None and self.vocabulary != "chameleon":
+            raise ValueError(
+                f"base is {self.base}; expected null, as the vocabulary is {self.vocabulary} and not that of published weights"
+            )
 
 
 @dataclass(frozen=True)

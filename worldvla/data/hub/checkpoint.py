@@ -17,7 +17,7 @@ def fetch_checkpoint(publication: Publication, folder: str, copies: Path) -> dic
 
     Args:
         publication: pinned (``listing.pinned``).
-        folder: in the repository, e.g. ``model_256/libero_goal``.
+        folder: in the repository, e.g. ``model_256/libero_goal``; empty: the repository itself.
         copies: the folder that ``fetching.place`` will put them into.
 
     Raises:
@@ -25,24 +25,28 @@ def fetch_checkpoint(publication: Publication, folder: str, copies: Path) -> dic
             there, or as ``fetching.fetch_files``.
     """
     listed = {file.path for file in publication.files}
-    if f"{folder}/{CONFIG}" not in listed:
-        folders = sorted({path.rpartition("/")[0] for path in listed if path.endswith(f"/{CONFIG}")})
+
+    def at(name: str) -> str:
+        return f"{folder}/{name}" if folder else name
+
+    if at(CONFIG) not in listed:
+        folders = sorted({path.rpartition("/")[0] or "." for path in listed if path.split("/")[-1] == CONFIG})
         raise ValueError(
-            f"{publication.repository} at {publication.revision[:12]}: no '{folder}/{CONFIG}'; expected it among the "
+            f"{publication.repository} at {publication.revision[:12]}: no '{at(CONFIG)}'; expected it among the "
             f"checkpoints there ({', '.join(folders) or 'none'}); correct worldvla/params/released.py, or "
             f"{publication.instead}"
         )
-    small = fetching.fetch_files(publication, [f"{folder}/{CONFIG}", f"{folder}/{INDEX}"], copies)
-    check_config(small[f"{folder}/{CONFIG}"])
-    shards = named_shards(small[f"{folder}/{INDEX}"])
-    if missing := [shard for shard in shards if f"{folder}/{shard}" not in listed]:
+    small = fetching.fetch_files(publication, [at(CONFIG), at(INDEX)], copies)
+    check_config(small[at(CONFIG)])
+    shards = named_shards(small[at(INDEX)])
+    if missing := [shard for shard in shards if at(shard) not in listed]:
         raise ValueError(
-            f"'{folder}/{INDEX}' of {publication.repository} at {publication.revision[:12]}: it names '{missing[0]}', which "
+            f"'{at(INDEX)}' of {publication.repository} at {publication.revision[:12]}: it names '{missing[0]}', which "
             f"the hub does not list; expected all {len(shards)} shards there; tell the authors, or {publication.instead}"
         )
-    names = [CONFIG, INDEX, *shards, *[name for name in OPTIONAL if f"{folder}/{name}" in listed]]
-    fetched = fetching.fetch_files(publication, [f"{folder}/{name}" for name in names], copies)
-    return {name: fetched[f"{folder}/{name}"] for name in names}
+    names = [CONFIG, INDEX, *shards, *[name for name in OPTIONAL if at(name) in listed]]
+    fetched = fetching.fetch_files(publication, [at(name) for name in names], copies)
+    return {name: fetched[at(name)] for name in names}
 
 
 def check_config(path: Path) -> None:

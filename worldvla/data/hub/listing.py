@@ -8,6 +8,7 @@ is to go by.
 import dataclasses
 import errno
 import json
+import re
 from pathlib import Path
 
 from huggingface_hub import constants
@@ -25,6 +26,8 @@ def pinned(publication: Publication) -> Publication:
             offline, and nothing is known here.
     """
     assert publication.listed is not None, f"{publication.repository}: repositories.yaml does not say listed"
+    if re.fullmatch("[0-9a-f]{40}", publication.revision):
+        return dataclasses.replace(publication, files=tuple(_known(publication, file) for file in _files(publication)))
     reference = fetching.snapshot(publication).parents[1] / "refs" / publication.revision
     if constants.is_offline_mode():
         if not reference.is_file():
