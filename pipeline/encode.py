@@ -22,7 +22,7 @@ from worldvla.params import strict
 from worldvla.params.encode import EncodeParams
 from worldvla.tokenizers.image import ImageTokenizer
 
-BYTES_PER_ACTION = 40  # seven float32, and the tar's own
+BYTES_PER_ACTION = 68  # seven float64, and the tar's own
 
 
 def main(*, params: Path, filtered: Path, split: Path, tokenizer: Path, out: Path) -> None:

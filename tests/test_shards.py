@@ -17,6 +17,8 @@ from worldvla.data.episodes import EPISODES, write_episode, write_table
 from worldvla.data.shards import TokenizedEpisode, read_shards, write_shard, write_shards
 from worldvla.data.splits import SCHEMA
 from worldvla.files import folder_digest
+from worldvla.tokenizers.action import ActionTokenizer
+from worldvla.vocabulary import CHAMELEON
 
 
 def episode(number=0, num_steps=3, num_codes=4):
@@ -26,7 +28,7 @@ def episode(number=0, num_steps=3, num_codes=4):
         demo=f"demo_{number}",
         language="put the can in the basket",
         codes=random.integers(0, 1 << 16, (num_steps, num_codes), np.uint16),
-        actions=random.uniform(-1, 1, (num_steps, 7)).astype(np.float32),
+        actions=random.uniform(-1, 1, (num_steps, 7)).astype(np.float64),
     )
 
 
@@ -136,14 +138,14 @@ def npy(array, **options):
         ("codes.npy", npy(np.array([[{}]]), allow_pickle=True), "a damaged sample"),
         ("codes.npy", npy(np.zeros((3, 4), np.int64)), "codes are int64 [3, 4]; expected uint16 [T, n]"),
         ("codes.npy", npy(np.zeros(3, np.uint16)), "codes are uint16 [3]; expected uint16 [T, n]"),
-        ("codes.npy", npy(np.zeros((2, 4), np.uint16)), "actions are float32 [3, 7]; expected float32 [2, 7]"),
-        ("actions.npy", npy(np.zeros((3, 6), np.float32)), "actions are float32 [3, 6]; expected float32 [3, 7]"),
-        ("actions.npy", npy(np.full((3, 7), np.nan, np.float32)), "step 0: the action is not finite"),
+        ("codes.npy", npy(np.zeros((2, 4), np.uint16)), "actions are float64 [3, 7]; expected float64 [2, 7]"),
+        ("actions.npy", npy(np.zeros((3, 6), np.float64)), "actions are float64 [3, 6]; expected float64 [3, 7]"),
+        ("actions.npy", npy(np.full((3, 7), np.nan, np.float64)), "step 0: the action is not finite"),
     ],
 )
 def test_a_sample_that_is_not_what_was_written_is_named(tmp_path, member, content, message):
     members = {
-        "actions.npy": npy(np.zeros((3, 7), np.float32)),
+        "actions.npy": npy(np.zeros((3, 7), np.float64)),
         "codes.npy": npy(np.zeros((3, 4), np.uint16)),
         "info.json": json.dumps({"task": "push", "demo": "demo_0", "language": "push it"}).encode(),
     }
@@ -226,3 +228,12 @@ def test_an_episode_of_the_split_that_was_not_kept_is_named_before_work_begins(t
     with pytest.raises(ValueError, match=message):
         encode.main(**paths, out=tmp_path / "shards")
     assert not (tmp_path / "work").exists()
+
+
+def test_an_action_on_the_edge_of_a_bin_keeps_its_side(tmp_path):
+    """-0.225 rad is id 10056 in the release; rounded to float32 it would be 10057."""
+    one = episode(0, 1)
+    one.actions[0] = [0, 0, 0, 0, -0.225, 0, 0]
+    write_shards(tmp_path, [one], per_shard=1)
+    bins = ActionTokenizer.published("release").encode(read_shards(tmp_path)[0].actions)
+    assert bins[0, 4] + CHAMELEON.first_bin == 10_056

@@ -80,7 +80,7 @@ def random_episodes(seed: int, count: int, steps: int = 12) -> list[TokenizedEpi
             f"demo_{number}",
             "push",
             random.integers(0, NUM_CODES, (steps, 4)).astype(np.uint16),
-            random.uniform(-1, 1, (steps, 7)).astype(np.float32),
+            random.uniform(-1, 1, (steps, 7)),
         )
         for number in range(count)
     ]

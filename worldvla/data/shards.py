@@ -1,7 +1,7 @@
 """Token shards: WebDataset tars with one episode per sample, the same bytes for the same episodes.
 
     <task>/<demo>.codes.npy     uint16 [T, n]   VQ-GAN codes of each frame, row by row
-    <task>/<demo>.actions.npy   float32 [T, 7]  raw controller commands
+    <task>/<demo>.actions.npy   float64 [T, 7]  raw controller commands
     <task>/<demo>.info.json     {"task", "demo", "language"}
 
 Training windows are cut when the shards are read, so chunk and history never encode anything again.
@@ -34,7 +34,7 @@ class TokenizedEpisode:
     demo: str
     language: str
     codes: np.ndarray  # uint16 [T, n], row-major
-    actions: np.ndarray  # float32 [T, 7]
+    actions: np.ndarray  # float64 [T, 7]
 
 
 def shard_path(folder: Path, index: int) -> Path:
@@ -54,7 +54,7 @@ def write_shard(path: Path, episodes: Iterable[TokenizedEpisode]) -> None:
             sample = {
                 "__key__": f"{episode.task}/{episode.demo}",
                 "codes.npy": _npy(episode.codes.astype(np.uint16, casting="safe")),
-                "actions.npy": _npy(episode.actions.astype(np.float32)),
+                "actions.npy": _npy(episode.actions.astype(np.float64)),
                 "info.json": json.dumps(info, sort_keys=True).encode(),
             }
             tar.write(sample)
@@ -119,9 +119,9 @@ def _episode(where: str, sample: dict[str, bytes]) -> TokenizedEpisode:
         raise ValueError(f"{where}: a damaged sample ({_one_line(error)}); {REMEDY}") from None
     if codes.dtype != np.uint16 or codes.ndim != 2 or codes.size == 0:
         raise ValueError(f"{where}: codes are {codes.dtype} {list(codes.shape)}; expected uint16 [T, n]; {REMEDY}")
-    if actions.dtype != np.float32 or actions.shape != (len(codes), 7):
+    if actions.dtype != np.float64 or actions.shape != (len(codes), 7):
         got = f"{actions.dtype} {list(actions.shape)}"
-        raise ValueError(f"{where}: actions are {got}; expected float32 [{len(codes)}, 7]; {REMEDY}")
+        raise ValueError(f"{where}: actions are {got}; expected float64 [{len(codes)}, 7]; {REMEDY}")
     if not np.isfinite(actions).all():
         step = int(np.argwhere(~np.isfinite(actions))[0][0])
         raise ValueError(f"{where} step {step}: the action is not finite; expected finite commands; {REMEDY}")
