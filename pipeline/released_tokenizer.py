@@ -8,8 +8,7 @@ import shutil
 from pathlib import Path
 
 from worldvla import console
-from worldvla.data.hub import fetching, published
-from worldvla.data.hub.listing import pinned
+from worldvla.data.hub import tokenizers
 from worldvla.files import atomic_folder, file_digest, write_json
 from worldvla.params import strict
 from worldvla.params.released import ReleasedTokenizerParams
@@ -19,16 +18,13 @@ from worldvla.tokenizers.text import TextTokenizer
 from worldvla.tokenizers.vqgan import VQGAN, VQGANConfig
 from worldvla.tokenizers.weights import load_weights
 
-TEXT, VQGAN_FILE = "chameleon/tokenizer/text_tokenizer.json", "chameleon/tokenizer/vqgan.ckpt"
-
 
 def main(*, params: Path, out: Path) -> None:
     """Fetch, check and convert the tokenizers that the paper's checkpoints were trained with."""
     settings = strict.read(ReleasedTokenizerParams, params)
-    publication = pinned(published.load("released"))
-    text = fetching.fetch_files(publication, [TEXT], out)[TEXT]
+    text = tokenizers.fetch_text(out)
     TextTokenizer.load_published(text)  # before anything large
-    weights = fetching.fetch_files(publication, [VQGAN_FILE], out)[VQGAN_FILE]
+    weights, origin = tokenizers.fetch_vqgan(out), tokenizers.origin()
     model = VQGAN(VQGANConfig())
     load_weights(model, weights)
     # The release leaves TF32 as torch has it: on for convolutions.
@@ -37,10 +33,11 @@ def main(*, params: Path, out: Path) -> None:
         images.save(folder)
         shutil.copyfile(text, folder / "text.json")
         ActionTokenizer.published("release").save(folder / "actions.json")
-        origin = {"repository": publication.repository, "commit": publication.revision}
-        write_json(folder / "origin.json", origin | {TEXT: file_digest(text), VQGAN_FILE: images.digest})
+        write_json(
+            folder / "origin.json", origin | {tokenizers.TEXT: file_digest(text), tokenizers.VQGAN: images.digest}
+        )
     print(
-        f"wrote {out}: {publication.repository} at {publication.revision[:12]}, {images.num_codes} codes, "
+        f"wrote {out}: {origin['repository']} at {origin['commit'][:12]}, {images.num_codes} codes, "
         f"{settings.pixels} px. Next: released_model"
     )
 

@@ -18,10 +18,11 @@ from worldvla.data.episodes import read_actions, read_episodes_table
 from worldvla.data.forecast import forecast
 from worldvla.data.frame_sources import EpisodeFrames, unpack
 from worldvla.data.frames import size_of
+from worldvla.data.hub import tokenizers
 from worldvla.data.splits import read_split
 from worldvla.data.work import work_folder
 from worldvla.params import strict
-from worldvla.params.tokenizer import TokenizerParams
+from worldvla.params.tokenizer import PUBLISHED, TokenizerParams
 from worldvla.sequences import PROMPTS
 from worldvla.tokenizers import reconstruction
 from worldvla.tokenizers.action import ActionTokenizer
@@ -48,6 +49,7 @@ def main(*, params: Path, filtered: Path, split: Path, out: Path) -> None:
         "tokenizer", [dataclasses.asdict(settings), files.folder_digest(filtered), files.file_digest(split)]
     )
     print(expectation(settings, training), flush=True)
+    settings = with_published(settings, out)
 
     images = image_tokenizer(settings, training, work)
     median = reconstruction.median_frame(
@@ -75,6 +77,16 @@ def main(*, params: Path, filtered: Path, split: Path, out: Path) -> None:
         f"wrote {out}: PSNR {summary['psnr']:.1f} dB, foreground {summary['foreground_psnr']:.1f} dB, "
         f"{summary['num_codes_used']} of {images.num_codes} codes used on {len(sample)} {summary['measured_on']}. Next: encode"
     )
+
+
+def with_published(settings: TokenizerParams, copies: Path) -> TokenizerParams:
+    """Return the params with the published files, fetched where they are asked for, in the place of their names."""
+    found = {}
+    if settings.text_file == PUBLISHED:
+        found["text_file"] = str(tokenizers.fetch_text(copies))
+    if settings.weights == PUBLISHED:
+        found["weights"] = str(tokenizers.fetch_vqgan(copies))
+    return dataclasses.replace(settings, **found)
 
 
 def expectation(settings: TokenizerParams, training: EpisodeFrames) -> str:

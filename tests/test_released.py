@@ -14,15 +14,19 @@ from published_names import write_text_tokenizer
 from released_files import INDEX, REPOSITORY, TOKENIZERS, config, known_hashes, read_files, write_checkpoint
 
 from pipeline import released_model, released_tokenizer
+from pipeline.tokenizer import with_published
 from worldvla.data.hub import fetching, published
 from worldvla.files import file_digest
 from worldvla.model.trained import ModelSettings
+from worldvla.params import strict
+from worldvla.params.tokenizer import TokenizerParams
 from worldvla.tokenizers.action import ActionTokenizer
 from worldvla.tokenizers.image import ImageTokenizer
 from worldvla.tokenizers.text import TextTokenizer
 from worldvla.tokenizers.vqgan import VQGAN, VQGANConfig
 
 FOLDER = "model_256/libero_goal"
+REPOSITORY_ROOT = Path(__file__).resolve().parents[1]
 SMALL = VQGANConfig(num_codes=64, code_dim=8, base_channels=32, num_res_blocks=1)
 
 
@@ -185,3 +189,14 @@ def test_another_vqgan_than_the_known_one_is_refused_unfetched(hub, tmp_path):
     ):
         make_tokenizer(tmp_path)
     assert not hub.sent
+
+
+def test_a_tokenizer_of_ours_may_be_the_published_one(hub, tmp_path, files):
+    """What conf/paper.yaml asks for: both files fetched and verified before anything is measured."""
+    sizes = strict.read_yaml(REPOSITORY_ROOT / "conf/paper.yaml")["tokenizer"]
+    params = strict.build(TokenizerParams, sizes | {"pixels": 256, "seed": 0}, "tokenizer")
+    found = with_published(params, tmp_path)
+    assert found.text_file is not None
+    assert found.weights is not None
+    assert Path(found.text_file).read_bytes() == files[f"{TOKENIZERS}/text_tokenizer.json"]
+    assert Path(found.weights).read_bytes() == files[f"{TOKENIZERS}/vqgan.ckpt"]

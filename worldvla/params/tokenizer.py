@@ -11,6 +11,7 @@ Vocabulary = Literal["chameleon", "compact"]
 # Bins of the actions: fitted to the training actions, or a published table: the release's, or its successor's.
 Actions = Literal["fitted", "release", "successor"]
 
+PUBLISHED = "published"  # in the place of a file's name: the one that the hub has
 CHAMELEON_CODES = 8192  # entries of the published codebook
 COMPRESSION = 16  # pixels per code, along one side
 
@@ -39,11 +40,13 @@ class TokenizerParams:
     norm_groups: int
     # Entries of the text tokenizer at most; a byte-level BPE trained on the instructions, 256 of them single bytes.
     text_size: int
-    # File of a published text tokenizer (of the `tokenizers` library); without it one is trained here.
+    # File of a published text tokenizer (of the `tokenizers` library), or `published`: Chameleon's, fetched. Without it one
+    # is trained here.
     text_file: str | None
     # The range that the bins of actions divide.
     actions: Actions
-    # Folder or file with published weights of these very sizes, used as they are; without it the VQ-GAN is trained here.
+    # Folder or file with published weights of these very sizes, used as they are, or `published`: Chameleon's, fetched.
+    # Without it the VQ-GAN is trained here.
     weights: str | None
     # How much more a pixel counts that differs from the suite's median frame: 1 + this. The rest is background.
     foreground_weight: float
