@@ -149,4 +149,4 @@ class _SwiGLU(Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
         gate, up, active = ctx.saved_tensors
-        return torch.ops.aten.silu_backward(gradient * up, gate), active.mul_(gradient)
+        return torch.ops.aten.silu_backward(gradient * up, gate), active * gradient
