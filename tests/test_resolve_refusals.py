@@ -192,6 +192,16 @@ class TestRefusals:
                 "params.yaml: demonstrations is 'local' but demonstrations_folder is null; name the folder",
             ),
             (
+                {"demonstrations": "local", "demonstrations_folder": "data/raw/goal"},
+                "params.yaml: demonstrations_folder 'data/raw/goal' is inside data/, whose content DVC deletes before a stage "
+                "writes anew; expected a folder elsewhere; move your files there and name it",
+            ),
+            (
+                {"demonstrations": "local", "demonstrations_folder": "conf/../absent"},
+                "params.yaml: demonstrations_folder is 'conf/../absent', no such folder; expected one with your HDF5 files; "
+                "name it",
+            ),
+            (
                 {"demonstrations_folder": "demos"},
                 "params.yaml: demonstrations_folder is for demonstrations: local, which is 'scripted'; make the folder null",
             ),

@@ -8,6 +8,8 @@ from worldvla.params.benchmarks import max_steps
 from worldvla.params.experiment import ExperimentParams, VariantParams
 from worldvla.params.tasks import TaskNames, expert_faults, selection_faults
 
+OUTPUTS = ("data", "reports")  # where the stages write
+
 
 def all_variants(experiment: ExperimentParams) -> dict[str, VariantParams]:
     """Return all kinds of model by name, wherever they start from."""
@@ -101,8 +103,8 @@ def _task_faults(experiment: ExperimentParams, suite: str, task_names: TaskNames
 def _demonstration_faults(experiment: ExperimentParams) -> list[str]:
     """Return what does not go together with where the demonstrations come from."""
     faults = []
-    if experiment.demonstrations == "local" and experiment.demonstrations_folder is None:
-        faults.append("demonstrations is 'local' but demonstrations_folder is null; name the folder")
+    if experiment.demonstrations == "local":
+        faults += _folder_faults(experiment.demonstrations_folder)
     if experiment.demonstrations != "local" and experiment.demonstrations_folder is not None:
         faults.append(
             f"demonstrations_folder is for demonstrations: local, which is "
@@ -118,6 +120,21 @@ def _demonstration_faults(experiment: ExperimentParams) -> list[str]:
             "demonstrations are shown published looks; make looks published"
         )
     return faults
+
+
+def _folder_faults(named: str | None) -> list[str]:
+    """Return what is wrong with the user's folder of demonstrations."""
+    if named is None:
+        return ["demonstrations is 'local' but demonstrations_folder is null; name the folder"]
+    folder = Path(named).resolve()
+    if inside := [out for out in OUTPUTS if folder.is_relative_to(Path(out).resolve())]:
+        return [
+            f"demonstrations_folder '{named}' is inside {inside[0]}/, whose content DVC deletes before a stage writes anew; "
+            "expected a folder elsewhere; move your files there and name it"
+        ]
+    if not folder.is_dir():
+        return [f"demonstrations_folder is '{named}', no such folder; expected one with your HDF5 files; name it"]
+    return []
 
 
 def _released_faults(experiment: ExperimentParams) -> list[str]:
