@@ -232,7 +232,7 @@ def asking_table(model: Size, everything: list[Run]) -> str:
 def memory_table(model: Size) -> str:
     rows = []
     for what, parts in (
-        ("training in fp32, as here", (4, 4, 8)),
+        ("training, as here: all in fp32, and the weights in bf16 for products", (6, 4, 8)),
         ("weights and gradients in bf16, AdamW in fp32", (2, 2, 8)),
         ("all in bf16", (2, 2, 4)),
         ("answering in bf16, as here", (2, 0, 0)),

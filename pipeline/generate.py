@@ -29,7 +29,7 @@ from worldvla.timing import write_timing
 def main(*, params: Path, model: Path, tokenizer: Path, shards: Path, out: Path, timing: Path) -> None:
     """Predict the validation clips with one model."""
     settings = strict.read(GenerateParams, params)
-    world = WorldModel.load(model, tokenizer)
+    world = WorldModel.load(model, tokenizer, settings.batch)
     num_frames = max(settings.horizons)
     episodes = read_shards(shards / settings.split)
     clips = cut_clips(episodes, num_frames, str(shards / settings.split))

@@ -227,6 +227,7 @@ def set_params(settings: list[str]) -> None:
             raise ValueError(
                 f"-S {' -S '.join(overrides)}: {reason}; expected NAME=VALUE of what {path} has, as for `dvc exp run`"
             ) from error
+        print(f"parallel: {path} is set: {', '.join(overrides)}; to take it back: git checkout {path}", flush=True)
 
 
 def make_folders(report: Stage) -> None:

@@ -4,6 +4,8 @@ Writes ``data/models/<name>-<suite>/``: the published files as they are, the tok
 ``released.json`` (repository, commit, sha256) and a card. Whatever can be refused is refused before the shards are fetched.
 """
 
+import dataclasses
+import json
 import shutil
 from pathlib import Path
 
@@ -12,7 +14,9 @@ from worldvla.data.hub import fetching, published
 from worldvla.data.hub.checkpoint import fetch_checkpoint
 from worldvla.data.hub.listing import pinned
 from worldvla.files import atomic_folder, file_digest, write_json, write_text
-from worldvla.model.trained import ModelSettings
+from worldvla.model import placement
+from worldvla.model.settings import ModelSettings
+from worldvla.model.weights import read_config
 from worldvla.params import strict
 from worldvla.params.released import ORIGIN_FILE, ReleasedModelParams
 from worldvla.simulation import engine
@@ -35,8 +39,10 @@ def main(*, params: Path, tokenizer: Path, out: Path) -> None:
         history=settings.history,
         image_tokenizer=ImageTokenizer.load(tokenizer).digest,
     )
-    publication = pinned(published.load("released"))
-    fetched = fetch_checkpoint(publication, settings.folder, out)
+    # The commit that the tokenizers are of.
+    release = json.loads((tokenizer / "origin.json").read_text(encoding="utf-8"))["commit"]
+    publication = pinned(dataclasses.replace(published.load("released"), revision=release))
+    fetched = fetch_checkpoint(publication, settings.folder, can_be_asked, out)
     known = {file.path: file.sha256 for file in publication.files}
     digests = {name: known[f"{settings.folder}/{name}"] or file_digest(path) for name, path in fetched.items()}
     origin = {"repository": publication.repository, "commit": publication.revision, "folder": settings.folder}
@@ -53,6 +59,16 @@ def main(*, params: Path, tokenizer: Path, out: Path) -> None:
         f"wrote {out}: {settings.folder} of {publication.repository} at {publication.revision[:12]}, "
         f"{num_bytes / 1e9:.1f} GB in the hub's cache, linked from there. Next: rollout_released"
     )
+
+
+def can_be_asked(folder: Path) -> None:
+    """Refuse weights that cannot be asked on this machine, of which only the config is read.
+
+    Raises:
+        ValueError: they are another model's, the GPU has no bf16, or the memory is too small.
+    """
+    device = placement.device()
+    placement.check_room(read_config(folder), placement.answering(device).itemsize, 0, device, str(folder))
 
 
 def card(name: str, asked: ModelSettings, origin: dict[str, str], digests: dict[str, str]) -> str:

@@ -33,7 +33,7 @@ def main(*, params: Path, model: Path, tokenizer: Path, out: Path, timing: Path)
     # Not at the top: the simulators' processes import this module too, and need no torch.
     from worldvla.model.policy import ChameleonPolicy
 
-    policy = ChameleonPolicy.load(model, tokenizer, settings.no_bin, settings.graphs)
+    policy = ChameleonPolicy.load(model, tokenizer, settings.no_bin, settings.graphs, settings.environments)
     if (policy.chunk, policy.history) != (settings.chunk, settings.history):
         raise ValueError(
             f"{model}: the model was trained for {policy.chunk} actions and {policy.history} frames, {params} asks for "
@@ -75,14 +75,16 @@ def _made_of(params: Path, model: Path, tokenizer: Path, simulator: str) -> dict
     published = model / ORIGIN_FILE
     origin = json.loads(published.read_text(encoding="utf-8")) if published.is_file() else None
     card = re.search(r"\| shards sha256 \| (\w+)", (model / "README.md").read_text(encoding="utf-8"))
-    weights = [[path.name, file_digest(path)] for path in sorted(model.glob("*.safetensors"))]
+    # Published weights have been verified, and 14 GB take their time.
+    known = origin["sha256"] if origin else {}
+    digests = [[path.name, known.get(path.name) or file_digest(path)] for path in sorted(model.iterdir())]
     return {
         "simulator": simulator,
         "params": file_digest(params),
         "data": card[1] if card else "unknown",
         "tokenizer": folder_digest(tokenizer),
-        "weights": value_digest(weights),
-        "model": folder_digest(model),
+        "weights": value_digest([pair for pair in digests if pair[0].endswith(".safetensors")]),
+        "model": value_digest(digests),
         **({"released": "{repository}, {folder}, commit {commit}".format(**origin)} if origin else {}),
     }
 

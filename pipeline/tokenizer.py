@@ -18,7 +18,8 @@ from worldvla.data.episodes import read_actions, read_episodes_table
 from worldvla.data.forecast import forecast
 from worldvla.data.frame_sources import EpisodeFrames, unpack
 from worldvla.data.frames import size_of
-from worldvla.data.hub import tokenizers
+from worldvla.data.hub import published, tokenizers
+from worldvla.data.hub.listing import pinned
 from worldvla.data.splits import read_split
 from worldvla.data.work import work_folder
 from worldvla.params import strict
@@ -49,8 +50,11 @@ def main(*, params: Path, filtered: Path, split: Path, out: Path) -> None:
         "tokenizer", [dataclasses.asdict(settings), files.folder_digest(filtered), files.file_digest(split)]
     )
     print(expectation(settings, training), flush=True)
-    settings = with_published(settings, out)
+    settings = with_published(settings)
 
+    tasks = {task for task, _ in splits["train"]}
+    instructions = {row["language"] for row in read_episodes_table(filtered) if row["task"] in tasks}
+    texts = text_tokenizer(settings, instructions)  # first: what is wrong with a file of it is found in a second
     images = image_tokenizer(settings, training, work)
     median = reconstruction.median_frame(
         training
@@ -63,12 +67,10 @@ def main(*, params: Path, filtered: Path, split: Path, out: Path) -> None:
         "perceptual_loss": settings.perceptual_weights is not None,
         "trained_here": settings.weights is None,
     }
-    tasks = {task for task, _ in splits["train"]}
-    instructions = {row["language"] for row in read_episodes_table(filtered) if row["task"] in tasks}
     actions = np.concatenate([read_actions(filtered, *pair) for pair in splits["train"]])
     with files.atomic_folder(out) as folder:
         images.save(folder)
-        text_tokenizer(settings, instructions).save(folder / "text.json")
+        texts.save(folder / "text.json")
         action_tokenizer(settings, actions).save(folder / "actions.json")
         files.write_json(folder / "summary.json", summary)
         reconstruction.draw(folder / "reconstructions.png", images, evenly_spaced(measured, DRAWN))
@@ -79,13 +81,15 @@ def main(*, params: Path, filtered: Path, split: Path, out: Path) -> None:
     )
 
 
-def with_published(settings: TokenizerParams, copies: Path) -> TokenizerParams:
+def with_published(settings: TokenizerParams) -> TokenizerParams:
     """Return the params with the published files, fetched where they are asked for, in the place of their names."""
-    found = {}
-    if settings.text_file == PUBLISHED:
-        found["text_file"] = str(tokenizers.fetch_text(copies))
-    if settings.weights == PUBLISHED:
-        found["weights"] = str(tokenizers.fetch_vqgan(copies))
+    found: dict[str, str] = {}
+    if PUBLISHED in (settings.text_file, settings.weights):
+        release = pinned(published.load("released"))
+        if settings.text_file == PUBLISHED:
+            found["text_file"] = str(tokenizers.fetch_text(release))
+        if settings.weights == PUBLISHED:
+            found["weights"] = str(tokenizers.fetch_vqgan(release))
     return dataclasses.replace(settings, **found)
 
 
@@ -104,7 +108,8 @@ def image_tokenizer(settings: TokenizerParams, frames: EpisodeFrames, work: Path
             return ImageTokenizer(train(settings, unpacked, work), settings.pixels)
     model = VQGAN(config(settings))
     source = load_weights(model, Path(settings.weights))
-    return ImageTokenizer(model, settings.pixels, published=files.file_digest(source))
+    # As the release encodes with the published one: see ImageTokenizer.
+    return ImageTokenizer(model, settings.pixels, published=files.file_digest(source), tf32=True)
 
 
 def text_tokenizer(settings: TokenizerParams, instructions: Iterable[str]) -> TextTokenizer:

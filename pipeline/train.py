@@ -1,10 +1,11 @@
 """Stage train: token shards and a suite's tokenizers -> a model.
 
-Writes a ``save_pretrained`` folder with the training curve and a model card, and the wall clock into a file of its own.
+Writes a folder that transformers opens too, with the training curve and a model card, and the wall clock into a file of its own.
 An interrupted training goes on where it stopped. Cost: benchmarks/README.md.
 """
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 
 from worldvla import console
@@ -17,28 +18,34 @@ from worldvla.data.work import work_folder
 from worldvla.files import atomic_folder, folder_digest, value_digest
 from worldvla.model.batches import Windows
 from worldvla.model.saving import shares, shown, write_model
-from worldvla.model.trained import ModelSettings
-from worldvla.model.training import forget, train
+from worldvla.model.settings import ModelSettings
+from worldvla.model.training import check, forget, train
 from worldvla.params import strict
-from worldvla.params.train import Base, TrainParams
+from worldvla.params.train import TrainParams
 from worldvla.timing import write_timing
 from worldvla.tokenizers.action import ActionTokenizer
 from worldvla.tokenizers.image import ImageTokenizer
 from worldvla.tokenizers.text import TextTokenizer
-from worldvla.vocabulary import vocabulary
+from worldvla.vocabulary import CHAMELEON, vocabulary
 
 
 def main(*, params: Path, shards: Path, tokenizer: Path, out: Path, timing: Path) -> None:
     """Train one run from scratch, or from published weights."""
     settings = strict.read(TrainParams, params)
-    base = None if settings.base is None else fetch_base(settings.base, out)
-    train_run(settings, shards, tokenizer, out, timing, base)
+    train_run(settings, shards, tokenizer, out, timing, fetch_base(settings))
 
 
-def fetch_base(name: Base, copies: Path) -> Path:
-    """Fetch published weights, verified; return their folder, that of a commit in the hub's cache."""
-    publication = pinned(published.load(name))
-    return fetch_checkpoint(publication, "", copies)[CONFIG].parent
+def fetch_base(settings: TrainParams) -> Path | None:
+    """Fetch the published weights to begin with, verified; return their folder, that of a commit in the hub's cache.
+
+    Raises:
+        ValueError: as ``fetch_checkpoint``; before the shards are fetched, weights that cannot be trained on here.
+    """
+    if settings.base is None:
+        return None
+    publication = pinned(published.load(settings.base))
+    fetched = fetch_checkpoint(publication, "", partial(check, settings, CHAMELEON))
+    return fetched[CONFIG].parent
 
 
 def train_run(
@@ -80,7 +87,10 @@ def train_run(
             image_tokenizer=images.digest,
         )
         trained_on = ", ".join(f"{len(part)} of {name}" for name, part in parts.items())
-        made_of = {"trained on episodes": trained_on} | {f"{name} sha256": value for name, value in digests.items()}
+        base = {} if settings.base is None else {"started from": digests.pop("start")}
+        made_of = (
+            {"trained on episodes": trained_on} | base | {f"{name} sha256": value for name, value in digests.items()}
+        )
         write_model(folder, trained, asked, tokenizer, {"run": out.name} | made_of)
     write_timing(timing, trained.seconds, samples=settings.num_steps * settings.batch)
     forget(work)

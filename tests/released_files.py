@@ -50,11 +50,11 @@ def weights(seed: int = 0, *, norms_per_head: bool = False) -> dict[str, Tensor]
 
     Args:
         seed: of the random numbers.
-        norms_per_head: [heads, head_dim] instead, as transformers has them.
+        norms_per_head: the same ones [heads, head_dim], as transformers has them.
     """
     generator = torch.Generator().manual_seed(seed)
     hidden, inner, heads = SIZE["hidden_size"], SIZE["intermediate_size"], SIZE["num_attention_heads"]
-    norm = (heads if norms_per_head else 1, hidden // heads)
+    norm = (1, hidden // heads)
     shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (CHAMELEON.size, hidden)}
     for layer in range(SIZE["num_hidden_layers"]):
         block = f"model.layers.{layer}"
@@ -69,6 +69,8 @@ def weights(seed: int = 0, *, norms_per_head: bool = False) -> dict[str, Tensor]
         noise = torch.randn(shape, generator=generator)
         is_norm = "norm" in name and name.endswith("weight")
         values[name] = (1 + 0.1 * noise if is_norm else 0.1 * noise).to(torch.bfloat16)
+        if norms_per_head and shape == norm:
+            values[name] = values[name].repeat(heads, 1)
     return values
 
 

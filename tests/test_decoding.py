@@ -98,7 +98,7 @@ ROWS = dataclasses.replace(
 @torch.no_grad()
 def test_cached_image_equals_uncached_decoding_token_by_token(ids):
     model = sharp(ids.size, seed=1)
-    prompts = torch.randint(1, ids.size, (3, 20), generator=torch.Generator().manual_seed(4))
+    prompts = torch.randint(1, ids.size, (3, 120), generator=torch.Generator().manual_seed(4))
     expected = plain_image(model, ids, prompts, 16)
     assert torch.equal(decoding.decode_image(model, ids, prompts, 16), expected)
     assert expected.unique().numel() > 3, "the model must choose different codes for the comparison to mean anything"

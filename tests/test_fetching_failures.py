@@ -115,10 +115,10 @@ def test_a_part_that_is_longer_than_the_hub_s_file_is_thrown_away(hub, store, tm
         (Fault(status=429, headers={"Retry-After": "4000"}), r"no more requests for 4000 s \(HTTP 429\).*then run", 1),
         (Fault(status=429, headers={"RateLimit": '"api";r=0;t=301'}), "no more requests for 301 s", 1),
         (Fault(status=429, headers={"Retry-After": "0"}), "no more requests for 0 s", transfer.NUM_TRIES),
-        (Fault(status=500), r"the hub answers HTTP 500; expected the file; later run the same", transfer.NUM_TRIES),
+        (Fault(status=500), r"the hub answers HTTP 500; expected an answer; later run the same", transfer.NUM_TRIES),
         (
             Fault(cut_after=0),
-            r"the connection fails \(RemoteProtocolError\); expected the file; check the n",
+            r"the connection fails \(RemoteProtocolError\); expected an answer; check the n",
             transfer.NUM_TRIES,
         ),
     ],

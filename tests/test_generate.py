@@ -18,7 +18,8 @@ from worldvla.data.clips import cut_clips, shuffle_actions
 from worldvla.data.episodes import write_table
 from worldvla.data.generated import CLIPS, read_generated
 from worldvla.data.shards import read_shards, write_shards
-from worldvla.model.trained import ModelSettings, TrainedModel
+from worldvla.model.settings import ModelSettings
+from worldvla.model.trained import TrainedModel
 from worldvla.model.world import WorldModel
 from worldvla.tokenizers.action import ActionTokenizer
 from worldvla.tokenizers.text import TextTokenizer

@@ -69,24 +69,15 @@ def test_greedy_answers_equal_those_of_transformers_token_by_token():
     assert sequence[:, 120:].unique().numel() > 5, "the model must choose different tokens for this to mean anything"
 
 
-def in_bf16(other):
-    """Return transformers' model in bf16 as its own loading makes it, with RoPE's frequencies in fp32."""
-    frequencies = other.model.rotary_emb.inv_freq.clone()
-    other.to(torch.bfloat16)
-    other.model.rotary_emb.inv_freq = frequencies
-    return other
-
-
 @torch.no_grad()
 def test_in_bf16_the_error_is_that_of_bf16_at_late_positions_too(model):
     """Frequencies rounded to bf16 would be off by 5 rad at token 4,000."""
     tokens = tokens_of(24)
     positions = 4000 + torch.arange(24)[None]
     exact = model(Part(tokens, positions=positions))
-    expected = in_bf16(theirs(model)).model(
-        input_ids=tokens, position_ids=positions, use_cache=False, attention_mask=None
-    )
-    ours = model.to(torch.bfloat16)(Part(tokens, positions=positions))
+    rounded = model.to(torch.bfloat16)
+    ours = rounded(Part(tokens, positions=positions))
+    expected = theirs(rounded).model(input_ids=tokens, position_ids=positions, use_cache=False, attention_mask=None)
 
     def error(hidden):
         return ((hidden.float() - exact).norm() / exact.norm()).item()

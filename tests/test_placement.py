@@ -13,6 +13,8 @@ from small_models import SIZES, small
 from worldvla.model import cross_entropy, placement, weights
 from worldvla.model.config import ChameleonConfig
 from worldvla.model.parts import Cache
+from worldvla.model.policy import ChameleonPolicy
+from worldvla.model.settings import ModelSettings
 
 CPU = torch.device("cpu")
 SEVEN_B = ChameleonConfig(65_536, 4096, 32, 32, 11_008)
@@ -31,7 +33,7 @@ def test_weights_and_training_take_what_torch_allocates():
     moments = [value for state in optimizer.state.values() for value in state.values() if value.dim()]
     gradients = [parameter.grad for parameter in model.parameters()]
     total = allocated([*model.parameters(), *gradients, *moments])
-    assert placement.num_weights(model.config) * placement.TRAINING == total
+    assert placement.num_weights(model.config) * placement.TRAINING[torch.float32] == total
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -65,14 +67,12 @@ def test_logits_take_what_torch_allocates(monkeypatch):
     assert held.max() == pytest.approx(8 * 200 * 4096, rel=0.06)
 
 
-def test_a_model_that_does_not_fit_is_refused_before_it_is_read(monkeypatch, tmp_path):
-    monkeypatch.setattr(placement.psutil, "virtual_memory", lambda: SimpleNamespace(available=13e9))
-    placement.check_room(ChameleonConfig(50, **SIZES), 4, CPU, "small")
-    message = (
-        r"data/models/x: it needs 14.0 GB of cpu memory for 2 bytes of each weight, 13.0 GB are free; expected room"
-    )
+def test_a_model_that_does_not_fit_is_refused(monkeypatch):
+    monkeypatch.setattr(placement, "free_memory", lambda: 15 * 10**9)
+    placement.check_room(SEVEN_B, 2, 0, CPU, "7 B alone")
+    message = r"data/models/x: it needs 15.2 GB of cpu memory, 2 bytes of each weight and 1.1 GB beside them; 15.0 GB are free"
     with pytest.raises(ValueError, match=message):
-        placement.check_room(SEVEN_B, 2, CPU, "data/models/x")
+        placement.check_room(SEVEN_B, 2, placement.cache_bytes(SEVEN_B, 1, 2188, torch.bfloat16), CPU, "data/models/x")
 
 
 def test_a_gpu_without_bf16_is_refused(monkeypatch):
@@ -83,17 +83,42 @@ def test_a_gpu_without_bf16_is_refused(monkeypatch):
         placement.device()
 
 
-def test_reading_holds_one_copy_of_the_weights(tmp_path):
-    """No random model is built first, and no tensor outlives its place in the model."""
-    model = small(2000, hidden_size=64)
-    weights.save(model, tmp_path)
+def test_reading_draws_no_weights_first(tmp_path):
+    """Every weight is drawn without memory, on the device called meta, and comes from the file."""
+    weights.save(small(2000, hidden_size=64), tmp_path)
     code = (
         "import pathlib, sys, torch\n"
         "from worldvla.model import weights\n"
-        "created = []\n"
+        "drawn = []\n"
         "real = torch.nn.init.kaiming_uniform_\n"
-        "torch.nn.init.kaiming_uniform_ = lambda tensor, **_: created.append(tensor.device.type) or real(tensor, **_)\n"
+        "torch.nn.init.kaiming_uniform_ = lambda tensor, **_: drawn.append(tensor.device.type) or real(tensor, **_)\n"
         "weights.load(pathlib.Path(sys.argv[1]))\n"
-        "assert set(created) <= {'meta'}, created\n"
+        "assert set(drawn) == {'meta'}, drawn\n"
     )
     subprocess.run([sys.executable, "-c", code, tmp_path], check=True)
+
+
+def test_a_container_has_what_it_may_use(tmp_path, monkeypatch):
+    monkeypatch.setattr(placement, "CGROUP", tmp_path)
+    monkeypatch.setattr(placement.psutil, "virtual_memory", lambda: SimpleNamespace(available=10**10))
+    assert placement.free_memory() == 10**10
+    for limit, free in (("max", 10**10), ("5000000000", 3 * 10**9)):
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+        (tmp_path / "memory.current").write_text("2000000000\n")
+        assert placement.free_memory() == free
+
+
+def no_reading(*_, **__):
+    raise AssertionError("weights are read, or fetched, before it is known whether they fit")
+
+
+def test_a_model_to_ask_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    weights.save(small(65_536), tmp_path)
+    monkeypatch.setattr(placement, "free_memory", lambda: 10**6)
+    monkeypatch.setattr(weights, "load", no_reading)
+    images = SimpleNamespace(num_codes=8192, digest="a", codes_per_image=4)
+    monkeypatch.setattr("worldvla.model.trained.ImageTokenizer", SimpleNamespace(load=lambda _: images))
+    monkeypatch.setattr("worldvla.model.trained.TextTokenizer", SimpleNamespace(load=lambda _: SimpleNamespace(size=9)))
+    ModelSettings("chameleon", ("action",), "release", "action", 5, 2, "a").save(tmp_path)
+    with pytest.raises(ValueError, match=r"it needs \d\.\d GB of cpu memory, 4 bytes of each weight and .* are free"):
+        ChameleonPolicy.load(tmp_path, tmp_path)

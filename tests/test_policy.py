@@ -9,7 +9,7 @@ import torch
 
 from worldvla.model import decoding
 from worldvla.model.policy import ChameleonPolicy
-from worldvla.model.trained import ModelSettings
+from worldvla.model.settings import ModelSettings
 from worldvla.tokenizers.action import ActionTokenizer
 from worldvla.vocabulary import CHAMELEON
 

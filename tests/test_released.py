@@ -17,7 +17,7 @@ from pipeline import released_model, released_tokenizer
 from pipeline.tokenizer import with_published
 from worldvla.data.hub import fetching, published
 from worldvla.files import file_digest
-from worldvla.model.trained import ModelSettings
+from worldvla.model.settings import ModelSettings
 from worldvla.params import strict
 from worldvla.params.tokenizer import TokenizerParams
 from worldvla.tokenizers.action import ActionTokenizer
@@ -195,7 +195,7 @@ def test_a_tokenizer_of_ours_may_be_the_published_one(hub, tmp_path, files):
     """What conf/paper.yaml asks for: both files fetched and verified before anything is measured."""
     sizes = strict.read_yaml(REPOSITORY_ROOT / "conf/paper.yaml")["tokenizer"]
     params = strict.build(TokenizerParams, sizes | {"pixels": 256, "seed": 0}, "tokenizer")
-    found = with_published(params, tmp_path)
+    found = with_published(params)
     assert found.text_file is not None
     assert found.weights is not None
     assert Path(found.text_file).read_bytes() == files[f"{TOKENIZERS}/text_tokenizer.json"]

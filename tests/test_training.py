@@ -23,7 +23,7 @@ from worldvla.model import weights
 from worldvla.model.batches import Windows
 from worldvla.model.policy import ChameleonPolicy
 from worldvla.model.saving import CURVE, shares, write_model
-from worldvla.model.trained import ModelSettings
+from worldvla.model.settings import ModelSettings
 from worldvla.model.training import learning_rate, train
 from worldvla.params.train import TrainParams
 from worldvla.tokenizers.action import ActionTokenizer
@@ -99,7 +99,9 @@ def digest(trained) -> str:
 @pytest.mark.slow
 def test_a_killed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_path):
     script = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-    script += "import pathlib, test_training as t\nprint(t.digest(t.run_training(pathlib.Path(sys.argv[1]))))"
+    script += "import pathlib, test_training as t\n"
+    script += "trained = t.run_training(pathlib.Path(sys.argv[1]), t.replace(t.PARAMS, dropout=0.3))\n"
+    script += "print(trained.seconds, t.digest(trained))"
     command = [sys.executable, "-c", script]
     whole = subprocess.run([*command, tmp_path / "whole"], capture_output=True, text=True, check=True).stdout.split()[
         -1
@@ -111,8 +113,10 @@ def test_a_killed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_pat
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
+    before = torch.load(tmp_path / "killed" / "checkpoint.pt")["seconds"]
     resumed = subprocess.run([*command, tmp_path / "killed"], capture_output=True, text=True, check=True).stdout
     assert "going on from step" in resumed
+    assert float(resumed.split()[-2]) > before > 0
     assert resumed.split()[-1] == whole
 
 
@@ -134,7 +138,7 @@ def test_training_learns_and_its_folder_is_a_policy(tmp_path, monkeypatch):
     write_model(model, trained, settings, tokenizer, {"run": "test"})
     assert {"README.md", "curve.png", "curve.parquet", "settings.json"} <= {path.name for path in model.iterdir()}
 
-    images = SimpleNamespace(num_codes=NUM_CODES, digest="vqgan")
+    images = SimpleNamespace(num_codes=NUM_CODES, digest="vqgan", codes_per_image=4)
     monkeypatch.setattr("worldvla.model.trained.ImageTokenizer", SimpleNamespace(load=lambda _: images))
     policy = ChameleonPolicy.load(model, tokenizer)
     histories = [np.zeros((1, 4), np.uint16), np.ones((2, 4), np.uint16), np.zeros((2, 4), np.uint16)]

@@ -142,7 +142,7 @@ FIRST = f"model-00001-of-{SHARDS:05}.safetensors"
         (lambda folder: with_nan(folder / FIRST), rf"{FIRST}: '.*' has a value that is not finite; expected weights"),
         (
             lambda folder: edit(folder / "config.json", lambda config: config.update(num_key_value_heads=1)),
-            "num_key_value_heads is 1, expected 2; this is another model",
+            "num_key_value_heads is 1, expected 2, as Chameleon has it; fetch the model again",
         ),
         (
             lambda folder: edit(folder / "config.json", lambda config: config.pop("vocab_size")),

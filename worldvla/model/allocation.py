@@ -6,6 +6,7 @@ import sys
 # glibc's names of what it can be told (malloc.h), and a size that no tensor of a CPU's training reaches.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 LARGE = 1 << 30
+SAFE = 32 << 20  # the largest mmap threshold that every version takes
 
 
 def keep_memory() -> None:
@@ -20,5 +21,7 @@ def keep_memory() -> None:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):  # musl
         return
-    for option, value in ((M_TRIM_THRESHOLD, LARGE), (M_MMAP_THRESHOLD, LARGE), (M_TOP_PAD, LARGE >> 4)):
-        mallopt(option, value)
+    # The threshold of mmap first: any other option ends its growing by itself.
+    if mallopt(M_MMAP_THRESHOLD, LARGE) or mallopt(M_MMAP_THRESHOLD, SAFE):
+        mallopt(M_TRIM_THRESHOLD, LARGE)
+        mallopt(M_TOP_PAD, LARGE >> 4)

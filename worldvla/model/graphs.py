@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+KEPT = 32  # recordings, those that were asked for last; each has some thousand nodes
+
 
 class Graphs:
     """A decoding of prompts, recorded once per shape of theirs and then replayed; on a CPU the decoding itself.
@@ -27,9 +29,11 @@ class Graphs:
         """Return the tokens of prompts [batch, P]."""
         if not prompts.is_cuda:
             return self._decode(prompts)
-        if prompts.shape not in self._recorded:
-            self._recorded[prompts.shape] = self._record(prompts)
-        graph, given, answer = self._recorded[prompts.shape]
+        recorded = self._recorded.pop(prompts.shape, None) or self._record(prompts)
+        self._recorded[prompts.shape] = recorded  # last of all
+        if len(self._recorded) > KEPT:
+            del self._recorded[next(iter(self._recorded))]
+        graph, given, answer = recorded
         given.copy_(prompts)
         graph.replay()
         return answer.clone()

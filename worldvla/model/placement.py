@@ -1,5 +1,7 @@
 """Where a model runs, as which type, and whether it fits there, by arithmetic and before it is read."""
 
+from pathlib import Path
+
 import psutil
 import torch
 
@@ -7,7 +9,10 @@ from worldvla.model.chameleon import Chameleon
 from worldvla.model.config import ChameleonConfig
 from worldvla.model.cross_entropy import block_size
 
-TRAINING = 16  # bytes per weight: fp32 weights, gradients and AdamW's two moments
+# Bytes per weight of a training: fp32 weights, gradients and AdamW's two moments, and the weights as products take them, which
+# are kept for the gradients.
+TRAINING = {torch.float32: 16, torch.bfloat16: 18}
+CGROUP = Path("/sys/fs/cgroup")  # what a container may use
 GB = 1e9
 
 
@@ -21,8 +26,8 @@ def device() -> torch.device:
         return torch.device("cpu")
     if not torch.cuda.is_bf16_supported(including_emulation=False):
         raise ValueError(
-            f"{torch.cuda.get_device_name()}: this GPU has no bf16; expected one that has (from Ampere on), or none: set "
-            "CUDA_VISIBLE_DEVICES= to run on the CPU"
+            f"{torch.cuda.get_device_name()}: this GPU has no bf16; expected one that has (from Ampere on); run this on another "
+            "machine"
         )
     return torch.device("cuda")
 
@@ -55,22 +60,33 @@ def logits_bytes(config: ChameleonConfig, answered: int, device: torch.device) -
     return 8 * min(answered, block_size(config.vocab_size, device)) * config.vocab_size
 
 
-def check_room(config: ChameleonConfig, bytes_per_weight: int, device: torch.device, what: str) -> None:
-    """Refuse a model whose weights do not fit into the free memory.
+def check_room(config: ChameleonConfig, bytes_per_weight: int, held: int, device: torch.device, what: str) -> None:
+    """Refuse a model that does not fit into the free memory.
 
     Args:
         config: its sizes.
-        bytes_per_weight: all that is kept of each; `TRAINING`, or the size of the type in which it is asked.
+        bytes_per_weight: all that is kept of each; of `TRAINING`, or the size of the type in which it is asked.
+        held: bytes beside the weights: keys and values, or logits.
         device: where it is to lie.
         what: the model, for the error.
 
     Raises:
         ValueError: it does not fit.
     """
-    needed = num_weights(config) * bytes_per_weight
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    needed = num_weights(config) * bytes_per_weight + held
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
     if needed > free:
         raise ValueError(
-            f"{what}: it needs {needed / GB:.1f} GB of {device.type} memory for {bytes_per_weight} bytes of each weight, "
-            f"{free / GB:.1f} GB are free; expected room for all; use a device with more, or fewer weights (train in conf/)"
+            f"{what}: it needs {needed / GB:.1f} GB of {device.type} memory, {bytes_per_weight} bytes of each weight and "
+            f"{held / GB:.1f} GB beside them; {free / GB:.1f} GB are free; expected room for all; run this where there is more"
         )
+
+
+def free_memory() -> int:
+    """Return the bytes that this process may still use of the machine, or of the container that it is in."""
+    free = psutil.virtual_memory().available
+    try:
+        limit, used = ((CGROUP / f"memory.{name}").read_text().strip() for name in ("max", "current"))
+        return free if limit == "max" else min(free, int(limit) - int(used))
+    except (OSError, ValueError):
+        return free

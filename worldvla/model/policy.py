@@ -32,9 +32,11 @@ class ChameleonPolicy:
         self._decode = Graphs(answer) if graphs else answer
 
     @classmethod
-    def load(cls, model: Path, tokenizer: Path, no_bin: NoBin = "fail", graphs: bool = False) -> "ChameleonPolicy":
-        """Load a run's model and its suite's tokenizers; see `TrainedModel.load`."""
-        return cls(TrainedModel.load(model, tokenizer, "action"), no_bin, graphs)
+    def load(
+        cls, model: Path, tokenizer: Path, no_bin: NoBin = "fail", graphs: bool = False, batch: int = 1
+    ) -> "ChameleonPolicy":
+        """Load a run's model and its suite's tokenizers, to be asked ``batch`` questions at a time; see `TrainedModel.load`."""
+        return cls(TrainedModel.load(model, tokenizer, "action", batch), no_bin, graphs)
 
     @property
     def history(self) -> int:

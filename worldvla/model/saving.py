@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from worldvla.files import write_text
 from worldvla.model import weights
 from worldvla.model.losses import CLASSES
-from worldvla.model.trained import ModelSettings
+from worldvla.model.settings import ModelSettings
 from worldvla.model.training import Trained
 
 matplotlib.use("Agg")

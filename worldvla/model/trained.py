@@ -1,57 +1,22 @@
 """What a training leaves in its folder, read back: the weights, the tokenizers they belong to, and how to ask."""
 
-import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from worldvla.files import write_json
 from worldvla.model import placement, weights
 from worldvla.model.chameleon import Chameleon
+from worldvla.model.decoding import BLOCK
+from worldvla.model.settings import ModelSettings
 from worldvla.sequences import PROMPTS
 from worldvla.tokenizers.action import ActionTokenizer
 from worldvla.tokenizers.image import ImageTokenizer
 from worldvla.tokenizers.text import TextTokenizer
 from worldvla.vocabulary import Vocabulary, vocabulary
 
-SETTINGS_FILE = "settings.json"
-
-
-@dataclass(frozen=True)
-class ModelSettings:
-    """How a model was trained to be asked; stands in its folder.
-
-    ``vocabulary`` is ``chameleon`` or ``compact``, ``samples`` the kinds of samples it has seen, ``prompt`` a key of
-    ``sequences.PROMPTS``, ``mask`` one of ``masks.MASKS`` (it decides how a chunk is decoded), ``chunk`` the actions per
-    answer, ``history`` the frames per query for actions, ``image_tokenizer`` the digest of the one that it knows codes of.
-    """
-
-    vocabulary: str
-    samples: tuple[str, ...]
-    prompt: str
-    mask: str
-    chunk: int
-    history: int
-    image_tokenizer: str
-
-    @classmethod
-    def load(cls, model: Path) -> "ModelSettings":
-        """Read the settings in a model's folder."""
-        path = model / SETTINGS_FILE
-        if not path.is_file():
-            raise ValueError(f"{path}: no such file; expected the folder of a trained model. Run: dvc repro train")
-        content = json.loads(path.read_text(encoding="utf-8"))
-        expected = {field.name for field in dataclasses.fields(cls)}
-        if odd := sorted(content.keys() ^ expected):
-            word = "is unknown" if odd[0] in content else "is missing"
-            raise ValueError(f"{path}: '{odd[0]}' {word}; expected {', '.join(sorted(expected))}. Run: dvc repro train")
-        return cls(**content | {"samples": tuple(content["samples"])})
-
-    def save(self, model: Path) -> None:
-        """Write the settings into a model's folder."""
-        write_json(model / SETTINGS_FILE, dataclasses.asdict(self))
+PROMPT_TEXT = 64  # tokens of a prompt beside its images, at most about
 
 
 @dataclass(frozen=True)
@@ -67,13 +32,14 @@ class TrainedModel:
     device: torch.device
 
     @classmethod
-    def load(cls, model: Path, tokenizer: Path, kind: str) -> "TrainedModel":
+    def load(cls, model: Path, tokenizer: Path, kind: str, batch: int = 1) -> "TrainedModel":
         """Load a run's model and its suite's tokenizers.
 
         Args:
             model: folder of ``train`` or ``finetune``.
             tokenizer: folder of ``tokenizer``.
             kind: what it will be asked for, ``action`` or ``world``.
+            batch: how many questions at a time; room for their keys and values is asked for too.
 
         Raises:
             ValueError: a folder is incomplete, or the model was trained on another vocabulary, on codes of another image
@@ -103,7 +69,11 @@ class TrainedModel:
         if device.type == "cpu":
             torch.set_num_threads(1)  # an answer must not depend on how many stages run side by side
         dtype = placement.answering(device)
-        placement.check_room(config, dtype.itemsize, device, str(model))
+        frame = ids.image(np.zeros(images.codes_per_image, np.int64)).size
+        answer = BLOCK * settings.chunk if kind == "action" else frame
+        tokens = PROMPT_TEXT + frame * (settings.history if kind == "action" else 1) + answer
+        held = placement.cache_bytes(config, batch, tokens, dtype)
+        placement.check_room(config, dtype.itemsize, held, device, str(model))
         transformer = weights.load(model, device, dtype)
         return cls(transformer, ids, images, texts, ActionTokenizer.load(model / "actions.json"), settings, device)
 

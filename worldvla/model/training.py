@@ -1,4 +1,4 @@
-"""Training of one run: deterministic, and resumable bit for bit."""
+"""Training of one run: on a CPU deterministic, and resumable bit for bit."""
 
 import math
 import shutil
@@ -58,7 +58,7 @@ def train(
     """Train a model; fp32 weights, bf16 arithmetic where the hardware has it.
 
     A checkpoint goes to ``work`` every ``checkpoint_every`` steps; if one is there, training goes on from it and ends
-    with the same weights as if it had not been interrupted. ``work`` must be named after everything that decides the
+    with the same weights as if it had not been interrupted (on a CPU; a GPU's sums have no fixed order). ``work`` must be named after everything that decides the
     result, and is the caller's to delete.
 
     Args:
@@ -127,20 +127,36 @@ def train(
     return Trained(model.to("cpu").eval(), curve, time.monotonic() - started)
 
 
+def check(params: TrainParams, ids: Vocabulary, start: Path | None) -> ChameleonConfig:
+    """Return the sizes of a run's model, if it can be trained here; before any weight is read.
+
+    Args:
+        params: sizes and schedule.
+        ids: the vocabulary.
+        start: folder of the model to start from, of which only the config is read.
+
+    Raises:
+        ValueError: the model to start from has other sizes, or the memory is too small.
+    """
+    config = ChameleonConfig(
+        ids.size, params.hidden_size, params.num_layers, params.num_heads, params.intermediate_size
+    )
+    if start is not None and (found := weights.read_config(start)) != config:
+        raise ValueError(
+            f"{start}: got a model of {found}, expected {config}; it was trained with other sizes; correct train in conf/"
+        )
+    device = placement.device()
+    dtype = placement.training(device)
+    logits = placement.logits_bytes(config, params.batch * ids.num_codes, device)
+    placement.check_room(config, placement.TRAINING[dtype], logits, device, "train")
+    return config
+
+
 def _initial(
     params: TrainParams, ids: Vocabulary, codebook: np.ndarray, start: Path | None, device: torch.device
 ) -> Chameleon:
     """Return the model before its first step."""
-    config = ChameleonConfig(
-        ids.size, params.hidden_size, params.num_layers, params.num_heads, params.intermediate_size
-    )
-    if start is not None:
-        found = weights.read_config(start)
-        if found != config:
-            raise ValueError(
-                f"{start}: got a model of {found}, expected {config}; it was trained with other sizes; correct train in conf/"
-            )
-    placement.check_room(config, placement.TRAINING, device, "train")
+    config = check(params, ids, start)
     if start is not None:
         model = weights.load(start, device, torch.float32, params.dropout)
         if params.base is not None:

@@ -19,6 +19,7 @@ from worldvla.files import write_json
 from worldvla.model.chameleon import Chameleon
 from worldvla.model.config import ChameleonConfig
 
+AGAIN = "fetch the model again, or run: dvc repro train"
 INDEX = "model.safetensors.index.json"
 # Parts of published folders that are no part of the transformer: the image tokenizer's encoder, which is a model of its own
 # here, and the successor's head for continuous actions.
@@ -57,17 +58,19 @@ def read_config(folder: Path) -> ChameleonConfig:
             eps=float(content.get("rms_norm_eps", 1e-5)),
             rope_theta=float(rope.get("rope_theta", 10_000.0)),
         )
-    except (json.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+        sizes = config.hidden_size, config.num_layers, config.num_heads, config.intermediate_size, config.vocab_size
+        if min(sizes) < 1 or config.hidden_size % (2 * config.num_heads) or min(config.rope_theta, config.eps) <= 0:
+            raise ValueError(f"{config}")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path}: not the config of a Chameleon ({type(error).__name__} {error}); expected its sizes; fetch or train "
-            "the model again"
+            f"{path}: not the config of a Chameleon ({type(error).__name__} {error}); expected its sizes; {AGAIN}"
         ) from None
     expected = FIXED | {"num_key_value_heads": config.num_heads}
     for name, value in expected.items():
         if content.get(name, value) != value:
-            raise ValueError(
-                f"{path}: {name} is {content[name]}, expected {value}; this is another model than Chameleon 7 B's kind"
-            )
+            raise ValueError(f"{path}: {name} is {content[name]}, expected {value}, as Chameleon has it; {AGAIN}")
+    if rope.get("rope_type", "default") != "default":
+        raise ValueError(f"{path}: rope_type is {rope['rope_type']}, expected default, as Chameleon has it; {AGAIN}")
     return config
 
 
@@ -145,16 +148,16 @@ def _files(folder: Path) -> dict[Path, list[str]]:
     files: dict[Path, list[str]] = {}
     try:
         places = json.loads(index.read_text(encoding="utf-8"))["weight_map"].items()
-    except (json.JSONDecodeError, AttributeError, KeyError, TypeError):
-        raise ValueError(f"{index}: no index of weights; expected a weight_map; fetch the model again") from None
-    for name, file in places:
-        files.setdefault(folder / file, []).append(name)
+        for name, file in places:
+            files.setdefault(folder / file, []).append(name)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise ValueError(f"{index}: no index of weights; expected a weight_map; {AGAIN}") from None
     for path, names in files.items():
         if not path.is_file():
-            raise ValueError(f"{path}: no such file, but {INDEX} names it; expected it there; fetch the model again")
+            raise ValueError(f"{path}: no such file, but {INDEX} names it; expected it there; {AGAIN}")
         held = {name for name, _ in _shapes(path)}
         if absent := [name for name in names if name not in held]:
-            raise ValueError(f"{path}: '{absent[0]}' is not in it, but {INDEX} says so; fetch the model again")
+            raise ValueError(f"{path}: '{absent[0]}' is not in it, but {INDEX} says so; {AGAIN}")
     return files
 
 
@@ -163,9 +166,14 @@ def _shapes(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
     try:
         with safe_open(path, framework="pt") as stream:
             for name in stream.keys():  # noqa: SIM118  it is no mapping
-                yield name, tuple(stream.get_slice(name).get_shape())
+                piece = stream.get_slice(name)
+                if piece.get_dtype() not in ("F64", "F32", "F16", "BF16"):
+                    raise ValueError(
+                        f"{path}: '{name}' is of type {piece.get_dtype()}; expected floating point numbers; {AGAIN}"
+                    )
+                yield name, tuple(piece.get_shape())
     except (SafetensorError, OSError):
-        raise ValueError(f"{path}: damaged or cut off; expected a file of safetensors; fetch the model again") from None
+        raise ValueError(f"{path}: damaged or cut off; expected a file of safetensors; {AGAIN}") from None
 
 
 def _check(
@@ -183,19 +191,20 @@ def _check(
                 left_out[part] = left_out.get(part, 0) + 1
                 continue
             if name not in shapes:
-                raise ValueError(f"{path}: '{name}' is unknown; expected the {len(shapes)} tensors of a Chameleon")
+                raise ValueError(
+                    f"{path}: '{name}' is unknown; expected the {len(shapes)} tensors of a Chameleon; {AGAIN}"
+                )
             of_heads = (config.num_heads, config.head_dim)
             if shape != shapes[name] and not (name.endswith(NORMS) and shape == of_heads):
                 raise ValueError(
                     f"{path}: '{name}' is {list(shape)}, expected {list(shapes[name])}; the sizes in config.json are not "
-                    "those of these weights"
+                    "those of these weights; " + AGAIN
                 )
             found.add(name)
     missing = [name for name in shapes if name not in found]
     if missing:
         raise ValueError(
-            f"{folder}: '{missing[0]}' is missing ({len(missing)} such); expected the {len(shapes)} tensors of a Chameleon; "
-            "fetch or train the model again"
+            f"{folder}: '{missing[0]}' is missing ({len(missing)} such); expected the {len(shapes)} tensors of a Chameleon; {AGAIN}"
         )
     return left_out
 
@@ -203,14 +212,12 @@ def _check(
 def _checked(path: Path, name: str, value: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return a tensor as the model has it; refuse what is not finite, and norms that differ from head to head."""
     if not value.isfinite().all():
-        raise ValueError(
-            f"{path}: '{name}' has a value that is not finite; expected weights; fetch or train them again"
-        )
+        raise ValueError(f"{path}: '{name}' has a value that is not finite; expected weights; {AGAIN}")
     if value.shape == shape:
         return value
     if not (value == value[:1]).all():
         raise ValueError(
             f"{path}: '{name}' differs from head to head; expected one norm for all heads, as the published models have; "
-            "train the model again"
+            f"{AGAIN}"
         )
     return value[:1]

@@ -23,9 +23,9 @@ class WorldModel:
         self._text = model.prompt("world", "")  # the action says all: the prompt holds no instruction
 
     @classmethod
-    def load(cls, model: Path, tokenizer: Path) -> "WorldModel":
-        """Load a run's model and its suite's tokenizers; see `TrainedModel.load`."""
-        return cls(TrainedModel.load(model, tokenizer, "world"))
+    def load(cls, model: Path, tokenizer: Path, batch: int = 1) -> "WorldModel":
+        """Load a run's model and its suite's tokenizers, to be asked for ``batch`` clips at a time; see `TrainedModel.load`."""
+        return cls(TrainedModel.load(model, tokenizer, "world", batch))
 
     def predict(
         self, first: NDArray[np.uint16], actions: NDArray[np.floating], reencode: bool = False

@@ -1,6 +1,7 @@
 """A published checkpoint: everything that can be refused is refused before its gigabytes are fetched."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from worldvla.data.hub import fetching
@@ -12,12 +13,15 @@ OPTIONAL = ("generation_config.json", "args.json")  # how it was generated with,
 SUCCESSOR = ("action_dim", "time_horizon")  # of RynnVLA-002's config.json
 
 
-def fetch_checkpoint(publication: Publication, folder: str, copies: Path) -> dict[str, Path]:
+def fetch_checkpoint(
+    publication: Publication, folder: str, check: Callable[[Path], object], copies: Path | None = None
+) -> dict[str, Path]:
     """Return the files of a checkpoint's folder, verified, by their names: config, index, its shards, and what it has beside.
 
     Args:
         publication: pinned (``listing.pinned``).
         folder: in the repository, e.g. ``model_256/libero_goal``; empty: the repository itself.
+        check: of the folder with config and index, before the shards are fetched; raises if these would be of no use.
         copies: the folder that ``fetching.place`` will put them into.
 
     Raises:
@@ -33,11 +37,12 @@ def fetch_checkpoint(publication: Publication, folder: str, copies: Path) -> dic
         folders = sorted({path.rpartition("/")[0] or "." for path in listed if path.split("/")[-1] == CONFIG})
         raise ValueError(
             f"{publication.repository} at {publication.revision[:12]}: no '{at(CONFIG)}'; expected it among the "
-            f"checkpoints there ({', '.join(folders) or 'none'}); correct worldvla/params/released.py, or "
+            f"checkpoints there ({', '.join(folders) or 'none'}); correct the folder where this repository names it, or "
             f"{publication.instead}"
         )
     small = fetching.fetch_files(publication, [at(CONFIG), at(INDEX)], copies)
     check_config(small[at(CONFIG)])
+    check(small[at(CONFIG)].parent)
     shards = named_shards(small[at(INDEX)])
     if missing := [shard for shard in shards if at(shard) not in listed]:
         raise ValueError(
@@ -59,7 +64,7 @@ def check_config(path: Path) -> None:
     if odd := [key for key in SUCCESSOR if key in config]:
         raise ValueError(
             f"{path}: '{odd[0]}' is there, so this is a checkpoint of the successor, RynnVLA-002, which reads wrist images and "
-            "states; expected one of WorldVLA, which reads the front camera alone; correct the repository in "
+            "states; expected one that reads the front camera alone; correct the repository in "
             "worldvla/data/hub/repositories.yaml"
         )
     if config.get("vocab_size") != CHAMELEON.size:
@@ -76,14 +81,17 @@ def named_shards(path: Path) -> list[str]:
         ValueError: one sentence: it names none, or files of other folders.
     """
     weights = _read(path).get("weight_map")
-    shards = sorted(set(weights.values())) if isinstance(weights, dict) else []
-    if not shards or any("/" in shard or not shard.endswith(".safetensors") for shard in shards):
-        got = f"'{shards[0]}' among them" if shards else "none"
+    shards = list(weights.values()) if isinstance(weights, dict) else []
+    odd = [
+        shard for shard in shards if not isinstance(shard, str) or "/" in shard or not shard.endswith(".safetensors")
+    ]
+    if odd or not shards:
+        got = f"{odd[0]!r} among them" if odd else "none"
         raise ValueError(
-            f"{path}: the shards that it names are {got}; expected safetensors files beside it; tell the authors of the "
-            "repository"
+            f"{path}: the shards that it names are {got}; expected safetensors files beside it; delete it and run the same "
+            "command to fetch it again"
         )
-    return shards
+    return sorted(set(shards))
 
 
 def _read(path: Path) -> dict:
@@ -93,6 +101,7 @@ def _read(path: Path) -> dict:
         content = None
     if not isinstance(content, dict):
         raise ValueError(
-            f"{path}: not a mapping in JSON; expected that of a checkpoint; tell the authors of the repository"
+            f"{path}: not a mapping in JSON; expected that of a checkpoint; delete it and run the same command to fetch it "
+            "again"
         )
     return content

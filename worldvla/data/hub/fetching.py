@@ -26,7 +26,7 @@ from worldvla.files import file_digest
 NUM_STREAMS = 8  # small files wait for answers more than for bytes
 
 
-def fetch_files(publication: Publication, paths: Sequence[str], copies: Path) -> dict[str, Path]:
+def fetch_files(publication: Publication, paths: Sequence[str], copies: Path | None = None) -> dict[str, Path]:
     """Return where some files of a publication lie, verified; download what is not there yet.
 
     An interrupted download goes on in the middle of the file that it was at.
@@ -34,7 +34,8 @@ def fetch_files(publication: Publication, paths: Sequence[str], copies: Path) ->
     Args:
         publication: one with a table of files, or a listed one that is pinned (``listing.pinned``).
         paths: which of its files.
-        copies: the folder that ``place`` will put them into: its disk is checked too if it cannot hold links to them.
+        copies: the folder that ``place`` will put them into: its disk is checked too if it cannot hold links to them. None:
+            they are read where they are.
 
     Returns:
         Each file in the hub's cache, by its path in the repository: read it, never change it.
@@ -48,7 +49,7 @@ def fetch_files(publication: Publication, paths: Sequence[str], copies: Path) ->
             f"{publication.repository}: '{unknown[0]}' is not among the {len(known)} files that are listed at "
             f"{publication.revision[:12]}; expected it there; correct worldvla/data/hub/, or {publication.instead}"
         )
-    return _complete(publication, [known[path] for path in paths], copies)
+    return _complete(publication, [known[path] for path in paths], copies or snapshot(publication))
 
 
 def fetch_whole(publication: Publication, copies: Path) -> Path:

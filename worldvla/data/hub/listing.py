@@ -5,6 +5,7 @@ the hub's own tools keep it (``refs/<branch>``): a commit's files never change, 
 is to go by.
 """
 
+import contextlib
 import dataclasses
 import errno
 import json
@@ -21,6 +22,9 @@ from worldvla.files import write_text
 def pinned(publication: Publication) -> Publication:
     """Return a listed publication at the commit that its branch is at, with its files: what ``fetch_files`` takes.
 
+    The hub is asked once: from then on the branch is where the hub's cache says that it is (``refs/``), so that all runs have
+    the same files, with a connection and without. Deleting that file asks again.
+
     Raises:
         ValueError: one sentence: the hub is out of reach or refuses, or lists another file than the one that is known; or
             offline, and nothing is known here.
@@ -29,13 +33,13 @@ def pinned(publication: Publication) -> Publication:
     if re.fullmatch("[0-9a-f]{40}", publication.revision):
         return dataclasses.replace(publication, files=tuple(_known(publication, file) for file in _files(publication)))
     reference = fetching.snapshot(publication).parents[1] / "refs" / publication.revision
-    if constants.is_offline_mode():
-        if not reference.is_file():
-            raise ValueError(
-                f"{reference}: no such file, and HF_HUB_OFFLINE is set; expected the commit of {publication.repository}, or a "
-                f"connection; unset it and run the same command, or {publication.instead}"
-            )
+    if reference.is_file():
         commit = reference.read_text(encoding="utf-8").strip()
+    elif constants.is_offline_mode():
+        raise ValueError(
+            f"{reference}: no such file, and HF_HUB_OFFLINE is set; expected the commit of {publication.repository}, or a "
+            f"connection; unset it and run the same command, or {publication.instead}"
+        )
     else:
         commit = transfer.commit(publication)
         _keep(reference, commit)
@@ -47,7 +51,7 @@ def _files(publication: Publication) -> list[File]:
     """Return what is listed at a commit: by an earlier run, by the hub, or by what its own tools have fetched."""
     store = fetching.snapshot(publication)
     kept = store.parents[1] / "listed" / f"{publication.revision}.json"
-    if kept.is_file():
+    with contextlib.suppress(OSError, ValueError, TypeError):  # absent or damaged: asked for again
         return [File(**entry) for entry in json.loads(kept.read_text(encoding="utf-8"))]
     if constants.is_offline_mode():
         return [_cached(store, path) for path in sorted(store.rglob("*")) if path.is_file()]

@@ -243,7 +243,7 @@ def _sentence(
     publication: Publication, what: str, error: httpx2.RequestError | HfHubHTTPError, wait_s: float | None
 ) -> str:
     """Return what went wrong, what was expected and what to do."""
-    where, got, expected = _where(publication, what), _got(error), "the file"
+    where, got, expected = _where(publication, what), _got(error), "an answer"
     again = "run the same command, which goes on where it stopped"
     todo = f"check the network and {again}"
     if isinstance(error, HfHubHTTPError):
@@ -260,7 +260,7 @@ def _sentence(
             got, expected = f"the hub refuses it (HTTP {status})", "leave to read it"
             todo = "log in with: hf auth login"
         elif status == 404:
-            got = f"not there at revision {publication.revision} (HTTP 404)"
+            got, expected = f"not there at revision {publication.revision} (HTTP 404)", "it there"
             todo = "correct worldvla/data/hub/repositories.yaml, or HF_ENDPOINT if it names a mirror"
         elif status == 429:
             got = f"the hub takes no more requests for {wait_s or 0:.0f} s (HTTP 429)"
