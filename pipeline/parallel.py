@@ -262,6 +262,8 @@ def main() -> None:
                 make_folders(stage)
         runner = Runner(repo, stages, arguments.jobs)
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(signum) is signal.SIG_IGN:
+                continue  # nohup: the run is to outlive its terminal
             signal.signal(signum, lambda signum, _: runner.signals.append(signum))
         runner.run()
     except NotDvcRepoError:

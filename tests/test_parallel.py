@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -271,37 +270,6 @@ def test_a_failure_starts_nothing_new_and_names_the_stage_and_a_second_run_conti
     assert code == 0
     assert lines[-1].startswith("parallel: of 5 stages 3 ran, 2 were up to date; ")
     assert "up to date" in toy.repro()
-
-
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_stages_and_leaves_no_process_behind(tmp_path, signum):
-    toy = Toy(tmp_path, {"early": stage("early"), **{name: stage(name, "never", deps=("early",)) for name in "ab"}})
-    process = toy.start("-j", "2")
-    toy.wait_for(lambda: toy.has_started("a", "b"))
-    process.send_signal(signum)
-    printed, _ = process.communicate(timeout=60)
-    assert process.returncode == 128 + signum
-    assert printed.splitlines()[-1] == (
-        "parallel: interrupted; 1 of 3 stages are done. Run the same command to continue."
-    )
-    for name in "ab":
-        assert toy.event(f"{name}.interrupts") == "once "
-        assert not toy.lives(name)
-    assert toy.locked() == {"early"}
-
-
-def test_a_second_signal_kills_what_does_not_end(tmp_path):
-    toy = Toy(tmp_path, {"a": stage("a", "deaf")})
-    process = toy.start()
-    toy.wait_for(lambda: toy.has_started("a"))
-    process.send_signal(signal.SIGINT)
-    time.sleep(1)
-    assert process.poll() is None
-    assert toy.lives("a")
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert not toy.lives("a")
 
 
 class Known:

@@ -1,6 +1,7 @@
 """Work is continued only by the same code, and what cannot be written says why."""
 
 import os
+import pickle
 import resource
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 import worldvla
-from worldvla.data.work import checkpoint_file, work_folder
+from worldvla.data.work import checkpoint_file, read_checkpoint, work_folder
 
 
 def test_work_is_continued_by_the_same_code_only(tmp_path, monkeypatch):
@@ -65,3 +66,29 @@ def test_other_errors_of_saving_stay_what_they_are(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="no such device"):
         save(tmp_path, 1)
     assert not list(tmp_path.iterdir())
+
+
+def read(path: Path) -> dict:
+    return torch.load(path, weights_only=True)
+
+
+def test_a_checkpoint_is_read_if_there_is_one(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    assert read_checkpoint(path, read) is None
+    save(tmp_path, 3)
+    content = read_checkpoint(path, read)
+    assert content is not None
+    assert content["model"].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("harm", ["empty", "cut", "other"])
+def test_a_damaged_checkpoint_is_named_and_thrown_away(tmp_path, capsys, harm):
+    path = tmp_path / "checkpoint.pt"
+    save(tmp_path, 1000)
+    whole = path.read_bytes()
+    path.write_bytes({"empty": b"", "cut": whole[: len(whole) // 2], "other": b"no checkpoint at all"}[harm])
+    assert read_checkpoint(path, read) is None
+    assert not path.exists()
+    assert f"{path}: a damaged checkpoint; expected one of an interrupted run; thrown away" in capsys.readouterr().out
+    path.write_bytes(b"")
+    assert read_checkpoint(path, lambda path: pickle.loads(path.read_bytes())) is None

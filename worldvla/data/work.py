@@ -1,14 +1,17 @@
 """Where an interrupted stage leaves what it has finished."""
 
 import contextlib
-from collections.abc import Iterator
+import pickle
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import worldvla
 from worldvla.files import atomic_file, file_digest, value_digest
 
 CODE = ("worldvla", "pipeline")
+
+Content = TypeVar("Content")
 
 
 def work_folder(stage: str, inputs: object) -> Path:
@@ -26,6 +29,20 @@ def work_folder(stage: str, inputs: object) -> Path:
     files = sorted(path for package in CODE for path in (root / package).rglob("*.py"))
     code = [[path.relative_to(root).as_posix(), file_digest(path)] for path in files]
     return Path("work") / stage / value_digest([inputs, code])[:16]
+
+
+def read_checkpoint(path: Path, read: Callable[[Path], Content]) -> Content | None:
+    """Return what ``read`` makes of a checkpoint; None if there is none, or a damaged one, which is named and thrown away."""
+    if not path.is_file():
+        return None
+    try:
+        return read(path)
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, EOFError, pickle.UnpicklingError):
+        path.unlink()
+        print(
+            f"{path}: a damaged checkpoint; expected one of an interrupted run; thrown away, beginning anew", flush=True
+        )
+        return None
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -13,9 +12,7 @@ from worldvla.model import weights
 from worldvla.model.losses import CLASSES
 from worldvla.model.settings import ModelSettings
 from worldvla.model.training import Trained
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
+from worldvla.plotting import plt
 
 # One row per step. The mean cross-entropy of each class of answered tokens stands under its name, its part of
 # cross_entropy under <class>_share.

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from worldvla.console import Progress
-from worldvla.data.work import checkpoint_file
+from worldvla.data.work import checkpoint_file, read_checkpoint
 from worldvla.model import placement, weights
 from worldvla.model.allocation import keep_memory
 from worldvla.model.batches import Batch, Windows, batch_indices, collate
@@ -228,11 +228,11 @@ def _resume(
     work: Path, model: Chameleon, optimizer: torch.optim.Optimizer, device: torch.device
 ) -> tuple[list[dict[str, Any]], float]:
     """Load the checkpoint, if there is one; return the curve so far and the seconds that it took."""
-    path = work / "checkpoint.pt"
-    if not path.is_file():
-        return [], 0.0
     # For a GPU mapped, not read: no second model and optimizer, there or here.
-    state = torch.load(path, map_location="cpu", weights_only=True, mmap=device.type != "cpu")
+    path, mapped = work / "checkpoint.pt", device.type != "cpu"
+    state = read_checkpoint(path, lambda path: torch.load(path, map_location="cpu", weights_only=True, mmap=mapped))
+    if state is None:
+        return [], 0.0
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     print(f"train: going on from step {len(state['curve'])} ({path})")

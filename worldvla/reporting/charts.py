@@ -4,15 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
-
 from worldvla.params.report import ReportParams
+from worldvla.plotting import Axes, plt
 from worldvla.reporting.runs import Absent, Episodes
 from worldvla.reporting.successes import AVERAGE, Group, Row, paper_rate
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
 
 # A world model is darker than the same model without it.
 COLOURS = {

@@ -5,13 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
-
+from worldvla.plotting import Axes, plt
 from worldvla.reporting.runs import Absent, Episodes, Rate
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
 
 # Of the first curve and of the second: told apart without colour too.
 STYLES = (

@@ -3,13 +3,14 @@
 from functools import cache
 from pathlib import Path
 
-import matplotlib
 from PIL import ImageFont
+
+from worldvla.plotting import get_data_path
 
 
 @cache
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     """Return DejaVu Sans in pixels; letters are laid out by Pillow itself, whatever else is installed."""
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name
+    path = Path(get_data_path()) / "fonts" / "ttf" / name
     return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)

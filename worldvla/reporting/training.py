@@ -9,16 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 import pyarrow.parquet as pq
 
 from worldvla.params.report import ReportParams
+from worldvla.plotting import plt
 from worldvla.reporting.markdown import page, table
 from worldvla.reporting.provenance import duration, timing_of
 from worldvla.reporting.runs import Absent, in_order
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 NUM_POINTS = 40  # of a curve: each is the mean of as many steps
 COLUMNS = 4

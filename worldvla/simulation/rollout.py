@@ -22,6 +22,7 @@ from typing import Protocol
 import numpy as np
 
 from worldvla.console import Progress
+from worldvla.data.work import read_checkpoint
 from worldvla.files import atomic_file
 from worldvla.simulation.lanes import Call, Episode, LanePool, no_actions
 from worldvla.simulation.outcomes import Outcome
@@ -91,8 +92,8 @@ def run_rollouts(
     """
     places = np.array_split(np.arange(len(episodes)), min(pool.num_lanes, len(episodes)))
     state = _State([_Lane(deque(block.tolist())) for block in places])
-    if checkpoint and checkpoint.exists():
-        state = pickle.loads(checkpoint.read_bytes())
+    if checkpoint:
+        state = read_checkpoint(checkpoint, lambda path: pickle.loads(path.read_bytes())) or state
     saved = time.monotonic()
     with Progress(total=len(episodes), initial=len(state.outcomes), desc="rollout", unit="episode") as bar:
         while any(lane.todo for lane in state.lanes):

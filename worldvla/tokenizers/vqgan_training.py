@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from worldvla.console import Progress
 from worldvla.data.frame_sources import Frames
-from worldvla.data.work import checkpoint_file
+from worldvla.data.work import checkpoint_file, read_checkpoint
 from worldvla.params.tokenizer import TokenizerParams
 from worldvla.tokenizers.codebook import MovingCodebook
 from worldvla.tokenizers.discriminator import PatchDiscriminator, hinge_loss
@@ -57,7 +57,8 @@ def train(params: TokenizerParams, frames: Frames, work: Path) -> VQGAN:
     """
     training = _Training(params, frames)
     checkpoint = work / "checkpoint.pt"
-    start = training.load(checkpoint) if checkpoint.is_file() else 0
+    state = read_checkpoint(checkpoint, training.read)
+    start = 0 if state is None else training.restore(state)
     bar = Progress(total=params.steps * params.batch, initial=start * params.batch, desc="tokenizer", unit="image")
     for step in range(start, params.steps):
         loss = training.step(step)
@@ -186,12 +187,15 @@ class _Training:
         with checkpoint_file(path) as stream:
             torch.save({"step": step} | parts, stream)
 
-    def load(self, path: Path) -> int:
-        """Restore a checkpoint and return how many steps it has behind it."""
-        content = torch.load(path, map_location=self._device, weights_only=True)
+    def read(self, path: Path) -> dict[str, Any]:
+        """Return what a checkpoint holds."""
+        return torch.load(path, map_location=self._device, weights_only=True)
+
+    def restore(self, state: dict[str, Any]) -> int:
+        """Go on from a checkpoint's content; return how many steps it has behind it."""
         for name, part in self._parts().items():
-            part.load_state_dict(content[name])
-        return content["step"]
+            part.load_state_dict(state[name])
+        return state["step"]
 
     def _parts(self) -> dict[str, Any]:
         return {
