@@ -17,7 +17,7 @@ from worldvla.data.raw import task_file, unusable_demonstrations, validate_raw
 from worldvla.data.work import work_folder
 from worldvla.params import strict
 from worldvla.params.download import DownloadParams
-from worldvla.simulation import engine
+from worldvla.simulation import engine, rendering
 from worldvla.simulation.libero_assets import ensure_assets
 from worldvla.simulation.recording import Recording, record
 from worldvla.simulation.tasks import Task, chosen_tasks, task_names
@@ -30,6 +30,7 @@ def main(*, params: Path, out: Path) -> None:
     names = task_names(settings.benchmark, settings.suite)
     scripted = settings.demonstrations == "scripted"
     if scripted:
+        rendering.choose_backend()  # what cannot render is said before workers start
         ensure_assets(settings.benchmark)
     work = work_folder("download", [asdict(settings), engine.describe(settings.benchmark) if scripted else ""])
     sources: dict[str, dict[str, str]] = {}

@@ -25,7 +25,7 @@ from worldvla.data.raw import task_files
 from worldvla.data.work import work_folder
 from worldvla.params import strict
 from worldvla.params.filter import FilterParams
-from worldvla.simulation import engine, libero
+from worldvla.simulation import engine, libero, rendering
 from worldvla.simulation.libero_assets import ensure_assets
 from worldvla.simulation.tasks import chosen_tasks
 
@@ -36,6 +36,7 @@ def main(*, params: Path, raw: Path, out: Path) -> None:
     tasks = chosen_tasks(settings.benchmark, settings.suite, settings.tasks)
     filter_tasks = [FilterTask(settings.suite, t.name, t.index, t.language, settings.pixels) for t in tasks]
     sources = [files.file_digest(path) for path in task_files(raw, [task.name for task in tasks])]
+    rendering.choose_backend()  # what cannot render is said before workers start
     ensure_assets(settings.benchmark)
     work = work_folder("filter", [asdict(settings), sources, engine.describe(settings.benchmark)])
     units = cut_units(filter_tasks, raw, work)

@@ -12,7 +12,7 @@ from worldvla.files import atomic_folder, file_digest, folder_digest, value_dige
 from worldvla.params import strict
 from worldvla.params.released import ORIGIN_FILE
 from worldvla.params.rollout import RolloutParams
-from worldvla.simulation import engine, libero
+from worldvla.simulation import engine, libero, rendering
 from worldvla.simulation.lanes import Episode, LanePool
 from worldvla.simulation.libero_assets import ensure_assets
 from worldvla.simulation.outcomes import describe, write_outcomes
@@ -29,6 +29,7 @@ def main(*, params: Path, model: Path, tokenizer: Path, out: Path, timing: Path)
     An interrupted run continues.
     """
     settings = strict.read(RolloutParams, params)
+    rendering.choose_backend()  # what cannot render is said before workers start
     ensure_assets(settings.benchmark)
     # Not at the top: the simulators' processes import this module too, and need no torch.
     from worldvla.model.policy import ChameleonPolicy
