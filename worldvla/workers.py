@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import platform
 from multiprocessing.context import SpawnContext
+from pathlib import Path
 
 # A linear-algebra library chooses its kernels by the machine, and their sums differ in the last bits, from which a
 # simulation grows another episode. These kernels run on every x86-64 with AVX2, and none is faster on 7 by 7 matrices.
@@ -11,9 +12,17 @@ from multiprocessing.context import SpawnContext
 SAME_ARITHMETIC = {"OPENBLAS_CORETYPE": "Haswell"} if platform.machine() in ("x86_64", "AMD64") else {}
 
 
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # a container's: microseconds per so many, or "max"
+
+
 def num_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Return the number of cores that this process may use, a container's share of them counted."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = CPU_QUOTA.read_text().split()
+        return max(1, min(cores, int(quota) // int(period)))
+    except (OSError, ValueError):  # no container, or no limit
+        return cores
 
 
 def spawn_context() -> SpawnContext:
