@@ -1,8 +1,11 @@
 """How many processes to use, and how to start them."""
 
+import ctypes
 import multiprocessing
 import os
 import platform
+import signal
+import sys
 from multiprocessing.context import SpawnContext
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from pathlib import Path
 SAME_ARITHMETIC = {"OPENBLAS_CORETYPE": "Haswell"} if platform.machine() in ("x86_64", "AMD64") else {}
 
 
+PR_SET_PDEATHSIG = 1  # prctl's number for: send me this signal when my parent ends
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # a container's: microseconds per so many, or "max"
 
 
@@ -35,3 +39,16 @@ def spawn_context() -> SpawnContext:
         os.environ.setdefault(variable, "1")
     os.environ.update(SAME_ARITHMETIC)
     return multiprocessing.get_context("spawn")
+
+
+def begin_worker() -> None:
+    """Begin a pool's worker: Ctrl-C ends it without a traceback of its own, and so does the end of what started it.
+
+    Nothing else would tell a worker that the main process was killed: it would wait for work for ever, with 1.7 GB.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():  # it ended before this could be asked for
+        os._exit(1)

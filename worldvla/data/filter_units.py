@@ -5,7 +5,6 @@ again, so an interrupted filter continues; no result depends on the number of wo
 """
 
 import json
-import signal
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -26,7 +25,7 @@ from worldvla.data.hdf5 import subgroup
 from worldvla.data.raw import demo_names, task_file
 from worldvla.data.trajectories import ACTION_WIDTH, Trajectory, UnusableDemonstrationError, num_steps, read_trajectory
 from worldvla.files import atomic_file
-from worldvla.workers import num_cores, spawn_context
+from worldvla.workers import begin_worker, num_cores, spawn_context
 
 DEMOS_PER_UNIT = 10  # about ten seconds at mini, a few minutes on LIBERO: an interruption loses no more
 BYTES_PER_STEP = 1500  # of states, actions and the rest but frames, and of HDF5's bookkeeping
@@ -135,7 +134,7 @@ def run_units(units: list[Unit], run: Callable[[Unit], int]) -> None:
     total = sum(len(unit.demos) for unit in units)
     done = total - sum(len(unit.demos) for unit in todo)
     with (
-        ProcessPoolExecutor(num_cores(), spawn_context(), _die_quietly) as pool,
+        ProcessPoolExecutor(num_cores(), spawn_context(), begin_worker) as pool,
         Progress(desc="replay", unit="demo", total=total, initial=done) as bar,
     ):
         try:
@@ -144,11 +143,6 @@ def run_units(units: list[Unit], run: Callable[[Unit], int]) -> None:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _die_quietly() -> None:
-    """Let Ctrl-C, which reaches every process of a terminal, end a worker without a traceback of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def join_units(units: Iterable[Unit], out: Path) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from worldvla.simulation import engine
 from worldvla.simulation.libero_assets import find_assets
 from worldvla.simulation.mini import assets as mini_assets
 from worldvla.simulation.tasks import Task, libero_root
-from worldvla.workers import spawn_context
+from worldvla.workers import begin_worker, spawn_context
 
 DUMMY_ACTION = np.array([0, 0, 0, 0, 0, 0, -1.0])  # stay, gripper open
 NUM_SETTLE_STEPS = 10  # source: WorldVLA eval_solver_libero_256.py
@@ -35,7 +35,7 @@ def init_states(task: Task) -> np.ndarray:
         path = mini_assets.folder() / "init_states" / task.suite / f"{task.name}.npy"
         if not path.exists():
             # In a process of its own, with the arithmetic that is the same everywhere.
-            with ProcessPoolExecutor(1, spawn_context()) as pool:
+            with ProcessPoolExecutor(1, spawn_context(), begin_worker) as pool:
                 pool.submit(_make_init_states, task, path).result()
         return np.load(path)
     engine.check_mujoco()

@@ -22,7 +22,7 @@ from worldvla.simulation.libero import Environment, init_states
 from worldvla.simulation.libero_assets import ensure_assets
 from worldvla.simulation.libero_expert.expert import LiberoExpert
 from worldvla.simulation.tasks import Task, tasks
-from worldvla.workers import num_cores, spawn_context
+from worldvla.workers import begin_worker, num_cores, spawn_context
 
 PIXELS = 176
 NUM_COLORS = 128  # of a sheet
@@ -63,7 +63,7 @@ def main(*, out: Path, states: str = "10") -> None:
     outcomes: dict[str, list[Outcome]] = {suite: [] for suite in SUITES["libero"]}
     # In workers, for they have the arithmetic that is the same everywhere.
     with (
-        ProcessPoolExecutor(num_cores(), spawn_context()) as pool,
+        ProcessPoolExecutor(num_cores(), spawn_context(), begin_worker) as pool,
         console.Progress(desc="tasks", unit="task", total=len(every)) as bar,
     ):
         for outcome in pool.map(measure, every[::-1], [int(states)] * len(every)):  # what is longest first

@@ -6,7 +6,6 @@ and running the recorded actions, as the filter does, gives the recorded states 
 of a simulator's time, and the filter renders what it keeps.
 """
 
-import signal
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -25,7 +24,7 @@ from worldvla.simulation import experts
 from worldvla.simulation.demonstrator import Demonstrator
 from worldvla.simulation.libero import Environment
 from worldvla.simulation.tasks import Task, chosen_tasks
-from worldvla.workers import num_cores, spawn_context
+from worldvla.workers import begin_worker, num_cores, spawn_context
 
 DEMOS_PER_UNIT = 10  # recorded by one worker in one go; an interruption loses no more
 
@@ -119,7 +118,7 @@ def record_units(units: list[Unit]) -> None:
     todo = [unit for unit in units if not unit.result.exists()]
     total, missing = (sum(unit.stop - unit.start for unit in some) for some in (units, todo))
     with (
-        ProcessPoolExecutor(num_cores(), spawn_context(), _end_quietly) as pool,
+        ProcessPoolExecutor(num_cores(), spawn_context(), begin_worker) as pool,
         Progress(desc="record", unit="demo", total=total, initial=total - missing) as bar,
     ):
         try:
@@ -135,11 +134,6 @@ def record_units(units: list[Unit]) -> None:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _end_quietly() -> None:
-    """Let Ctrl-C, which reaches every process of a terminal, end a worker without a traceback of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 _kept: dict[tuple[Task, int], Environment] = {}
