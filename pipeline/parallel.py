@@ -20,10 +20,9 @@ from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage import Stage
-from dvc.utils.cli_parse import to_path_overrides
-from dvc.utils.hydra import apply_overrides
 from tqdm import tqdm
 
+from worldvla.overrides import check_params, set_params
 from worldvla.reporting.pages import STAGES
 from worldvla.stage_process import StageProcess
 from worldvla.stage_times import StageTimes, clock
@@ -210,26 +209,6 @@ def plan(repo: Repo, targets: list[str]) -> dict[Stage, set[Stage]]:
     return upstream
 
 
-def set_params(settings: list[str]) -> None:
-    """Write ``NAME=VALUE`` into params.yaml, or what ``FILE:NAME=VALUE`` says, as ``dvc exp run -S`` does: comments stay.
-
-    Raises:
-        ValueError: not of that form, or no such file or name.
-    """
-    root = Path(Repo.find_root())
-    for path, overrides in to_path_overrides(settings).items():
-        if not (root / path).is_file():
-            raise ValueError(f"-S {path}: no such file; expected NAME=VALUE of params.yaml, or FILE:NAME=VALUE")
-        try:
-            apply_overrides(root / path, overrides)
-        except DvcException as error:
-            reason = " ".join(str(error.__cause__ or error).split())
-            raise ValueError(
-                f"-S {' -S '.join(overrides)}: {reason}; expected NAME=VALUE of what {path} has, as for `dvc exp run`"
-            ) from error
-        print(f"parallel: {path} is set: {', '.join(overrides)}; to take it back: git checkout {path}", flush=True)
-
-
 def make_folders(report: Stage) -> None:
     """Make the folders that a report reads and no run has written to: DVC refuses a stage whose input is absent."""
     for dep in report.deps:
@@ -255,6 +234,7 @@ def main() -> None:
         sys.exit(f"parallel: --jobs is {arguments.jobs}; expected 1 or more")
     try:
         set_params(arguments.params)
+        check_params()
         repo = Repo()
         stages = plan(repo, arguments.targets)
         for stage in stages:

@@ -1,0 +1,44 @@
+"""params.yaml as the runner finds it: set from the command line, and refused before DVC reads it."""
+
+import os
+from pathlib import Path
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from dvc.utils.cli_parse import to_path_overrides
+from dvc.utils.hydra import apply_overrides
+
+from worldvla.params.resolve import resolve
+from worldvla.simulation.tasks import task_names
+
+
+def set_params(settings: list[str]) -> None:
+    """Write ``NAME=VALUE`` into params.yaml, or what ``FILE:NAME=VALUE`` says, as ``dvc exp run -S`` does: comments stay.
+
+    Raises:
+        ValueError: not of that form, or no such file or name.
+    """
+    root = Path(Repo.find_root())
+    for path, overrides in to_path_overrides(settings).items():
+        if not (root / path).is_file():
+            raise ValueError(f"-S {path}: no such file; expected NAME=VALUE of params.yaml, or FILE:NAME=VALUE")
+        try:
+            apply_overrides(root / path, overrides)
+        except DvcException as error:
+            reason = " ".join(str(error.__cause__ or error).split())
+            raise ValueError(
+                f"-S {' -S '.join(overrides)}: {reason}; expected NAME=VALUE of what {path} has, as for `dvc exp run`"
+            ) from error
+        print(f"parallel: {path} is set: {', '.join(overrides)}; to take it back: git checkout {path}", flush=True)
+
+
+def check_params() -> None:
+    """Refuse values that ``resolve`` refuses before DVC reads them, which would blame dvc.yaml for some.
+
+    Raises:
+        ValueError: a line for every fault.
+    """
+    root = Path(Repo.find_root())
+    params, conf = (Path(os.path.relpath(root / name)) for name in ("params.yaml", "conf"))
+    if conf.is_dir():
+        resolve(params, conf, task_names)
