@@ -7,13 +7,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 import yaml
-from dvc.repo import Repo
 
 from pipeline import parallel
 
@@ -270,68 +268,3 @@ def test_a_failure_starts_nothing_new_and_names_the_stage_and_a_second_run_conti
     assert code == 0
     assert lines[-1].startswith("parallel: of 5 stages 3 ran, 2 were up to date; ")
     assert "up to date" in toy.repro()
-
-
-class Known:
-    """A stage as far as the time left is concerned."""
-
-    def __init__(self, addressing: str, alone: bool = False) -> None:
-        self.addressing, self.meta = addressing, {"alone": True} if alone else None
-        self.cmd = f"python -m pipeline.{addressing.split('@')[0]}"
-        self.outs = [SimpleNamespace(fs_path=f"data/timing/{addressing.replace('@', '/')}.json")]
-
-
-@pytest.mark.parametrize(
-    ("known", "text"),
-    [
-        ({}, "0 of 4 stages done, 0 running, 4 left; elapsed 0:00"),
-        ({"train@x": 600}, "0 of 4 stages done, 0 running, 4 left; elapsed 0:00, at least 10:00 to go"),
-        (
-            {"train@x": 600, "end": 60, "whole": 3600},
-            "0 of 4 stages done, 0 running, 4 left; elapsed 0:00, about 1:10:30 to go",
-        ),
-    ],
-)
-def test_the_time_left_is_told_as_far_as_it_is_known(known, text, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name, seconds in known.items():
-        path = tmp_path / "data" / "timing" / f"{name.replace('@', '/')}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f'{{"seconds": {seconds}}}')
-    x, y, end, whole = Known("train@x"), Known("train@y"), Known("end"), Known("whole", alone=True)
-    upstream: Any = {x: set(), y: set(), end: {x, y}, whole: set()}
-    repo: Any = None
-    assert parallel.Runner(repo, upstream, jobs=2).status() == text
-
-
-def test_what_most_work_waits_for_starts_first(tmp_path):
-    stages = {
-        "short": stage("short"),
-        "long": stage("long"),
-        "last": stage("last", deps=("long",)),
-        "whole": stage("whole", meta={"alone": True}),
-        "beside": stage("beside"),
-    }
-    toy = Toy(tmp_path, stages)
-    code, lines = toy.run("-j", "1")
-    assert code == 0, lines
-    order = sorted(stages, key=lambda name: float(toy.event(f"{name}.start")))
-    assert order[:2] == ["whole", "long"]  # nothing runs at the start, so that nothing has to end for the whole
-
-
-@pytest.mark.parametrize(
-    ("page", "has", "has_not"),
-    [
-        ("table6", {"finetune@action_from_world-goal", "rollout@action-goal"}, {"rollout@action_chunk-goal"}),
-        ("figure5", {"video_metrics@goal", "generate@world-goal"}, {"rollout@action-goal"}),
-        ("table5", {"speed@action_h4-goal", "rollout@action_h1-goal"}, {"train@world-goal", "video_metrics@goal"}),
-        ("forensics", {"report"}, {"download@goal", "rollout@action-goal"}),
-        ("released", {"report", "resolve"}, {"download@goal", "filter@goal-main", "rollout@all_data-goal"}),
-    ],
-)
-def test_a_page_needs_its_own_runs_and_the_report_alone(page, has, has_not):
-    stages = parallel.plan(Repo(str(Path(__file__).resolve().parents[1])), [page])
-    names = {stage.addressing for stage in stages}
-    assert has | {"report"} <= names
-    assert not has_not & names
-    assert list(stages)[-1].addressing == "report"

@@ -104,7 +104,9 @@ def test_a_container_has_what_it_may_use(tmp_path, monkeypatch):
     assert placement.free_memory() == 10**10
     for limit, free in (("max", 10**10), ("5000000000", 3 * 10**9)):
         (tmp_path / "memory.max").write_text(f"{limit}\n")
-        (tmp_path / "memory.current").write_text("2000000000\n")
+        (tmp_path / "memory.current").write_text("4000000000\n")
+        # Two of the four are files that were read, as 14 GB of weights when they are fetched.
+        (tmp_path / "memory.stat").write_text("anon 2000000000\nactive_file 500000000\ninactive_file 1500000000\n")
         assert placement.free_memory() == free
 
 

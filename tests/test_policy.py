@@ -41,6 +41,14 @@ def test_clamped_as_in_the_release_it_is_the_nearest_bin(model):
     assert chunk.tolist() == expected.tolist()
 
 
+def test_graphs_record_the_decoding_if_they_are_switched_on(model, monkeypatch):
+    recorded = []
+    monkeypatch.setattr("worldvla.model.policy.Graphs", lambda decode: recorded.append(decode) or decode)
+    for graphs, count in ((False, 0), (True, 1)):
+        ChameleonPolicy(model, "clamp", graphs).act(["push"], [np.zeros((1, 4), np.uint16)])
+        assert len(recorded) == count
+
+
 SETTINGS = ModelSettings("chameleon", ("action",), "release", "action", 5, 2, "a" * 64)
 
 

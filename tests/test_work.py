@@ -82,13 +82,15 @@ def test_a_checkpoint_is_read_if_there_is_one(tmp_path):
 
 
 @pytest.mark.parametrize("harm", ["empty", "cut", "other"])
-def test_a_damaged_checkpoint_is_named_and_thrown_away(tmp_path, capsys, harm):
+def test_a_damaged_checkpoint_is_named_and_set_aside(tmp_path, capsys, harm):
     path = tmp_path / "checkpoint.pt"
     save(tmp_path, 1000)
     whole = path.read_bytes()
     path.write_bytes({"empty": b"", "cut": whole[: len(whole) // 2], "other": b"no checkpoint at all"}[harm])
     assert read_checkpoint(path, read) is None
-    assert not path.exists()
-    assert f"{path}: a damaged checkpoint; expected one of an interrupted run; thrown away" in capsys.readouterr().out
+    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt.damaged"]
+    assert (
+        f"{path}: cannot be read; expected the checkpoint of an interrupted run; set aside" in capsys.readouterr().out
+    )
     path.write_bytes(b"")
     assert read_checkpoint(path, lambda path: pickle.loads(path.read_bytes())) is None

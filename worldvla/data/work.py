@@ -32,15 +32,20 @@ def work_folder(stage: str, inputs: object) -> Path:
 
 
 def read_checkpoint(path: Path, read: Callable[[Path], Content]) -> Content | None:
-    """Return what ``read`` makes of a checkpoint; None if there is none, or a damaged one, which is named and thrown away."""
+    """Return what ``read`` makes of a checkpoint; None if there is none, or a damaged one, which is named and set aside.
+
+    Not deleted: reading may fail for want of memory too. It goes with the rest of the unfinished work.
+    """
     if not path.is_file():
         return None
     try:
         return read(path)
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, EOFError, pickle.UnpicklingError):
-        path.unlink()
+        aside = path.with_name(f"{path.name}.damaged")
+        path.replace(aside)
         print(
-            f"{path}: a damaged checkpoint; expected one of an interrupted run; thrown away, beginning anew", flush=True
+            f"{path}: cannot be read; expected the checkpoint of an interrupted run; set aside as {aside.name}, beginning anew",
+            flush=True,
         )
         return None
 

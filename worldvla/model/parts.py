@@ -66,7 +66,8 @@ class View:
         self._mask, self._compute = part.mask, compute
         self.bias = None if part.mask is None else kernels.additive(part.mask, compute)
         if part.mask is None and length > 1 and not kernels.has_causal(part.tokens):
-            self.bias = kernels.additive(_causal(length, part.tokens.device), compute)
+            causal = torch.ones(1, length, length, dtype=torch.bool, device=part.tokens.device).tril()
+            self.bias = kernels.additive(causal, compute)
 
     def of_rows(self, rows: Tensor) -> "View":
         """Return the view of some queries [batch, rows] alone."""
@@ -75,9 +76,11 @@ class View:
         view = copy.copy(self)
         view.num_queries = rows.numel()
         view.query_turn = tuple(_pick(table, rows) for table in self.key_turn)
-        length = self.num_keys // self.batch
-        mask = _causal(length, rows.device) if self._mask is None else self._mask
-        view.bias = kernels.additive(_pick(mask, rows), self._compute)
+        if self._mask is None:
+            seen = torch.arange(self.num_keys // self.batch, device=rows.device) <= rows[..., None]
+        else:
+            seen = _pick(self._mask, rows)
+        view.bias = kernels.additive(seen, self._compute)
         return view
 
     def heads(self, x: Tensor) -> Tensor:
@@ -94,10 +97,6 @@ def rotary(positions: Tensor, config: ChameleonConfig) -> Turn:
     angles = positions[..., None, None] * config.rope_theta ** (-halves / config.head_dim)
     cosines, sines = angles.cos(), angles.sin()
     return torch.cat([cosines, cosines], dim=-1), torch.cat([-sines, sines], dim=-1)
-
-
-def _causal(length: int, device: torch.device) -> Tensor:
-    return torch.ones(1, length, length, dtype=torch.bool, device=device).tril()
 
 
 def _pick(x: Tensor, rows: Tensor) -> Tensor:

@@ -83,10 +83,14 @@ def check_room(config: ChameleonConfig, bytes_per_weight: int, held: int, device
 
 
 def free_memory() -> int:
-    """Return the bytes that this process may still use of the machine, or of the container that it is in."""
+    """Return the bytes that this process may still use of the machine, or of the container that it is in.
+
+    Of a container's use its cache of files does not count: that is given back when it is needed.
+    """
     free = psutil.virtual_memory().available
     try:
-        limit, used = ((CGROUP / f"memory.{name}").read_text().strip() for name in ("max", "current"))
-        return free if limit == "max" else min(free, int(limit) - int(used))
-    except (OSError, ValueError):
+        limit, used, lines = ((CGROUP / f"memory.{name}").read_text().strip() for name in ("max", "current", "stat"))
+        stat = {name: int(value) for name, value in map(str.split, lines.splitlines())}
+        return min(free, int(limit) - int(used) + stat["active_file"] + stat["inactive_file"])
+    except (OSError, ValueError, KeyError):  # no container, or no limit ("max")
         return free

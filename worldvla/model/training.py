@@ -58,8 +58,8 @@ def train(
     """Train a model; fp32 weights, bf16 arithmetic where the hardware has it.
 
     A checkpoint goes to ``work`` every ``checkpoint_every`` steps; if one is there, training goes on from it and ends
-    with the same weights as if it had not been interrupted (on a CPU; a GPU's sums have no fixed order). ``work`` must be named after everything that decides the
-    result, and is the caller's to delete.
+    with the same weights as if it had not been interrupted (on a CPU; a GPU's sums have no fixed order). ``work`` must be
+    named after everything that decides the result, and is the caller's to delete.
 
     Args:
         params: sizes and schedule.
