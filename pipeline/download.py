@@ -11,12 +11,13 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from worldvla import console, files
+from worldvla import files
 from worldvla.data.hub import fetching, published
 from worldvla.data.raw import task_file, unusable_demonstrations, validate_raw
-from worldvla.data.work import work_folder
 from worldvla.params import strict
 from worldvla.params.download import DownloadParams
+from worldvla.running import console
+from worldvla.running.unfinished import work_folder
 from worldvla.simulation import engine, rendering
 from worldvla.simulation.libero_assets import ensure_assets
 from worldvla.simulation.recording import Recording, record

@@ -11,15 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
-from worldvla import console, files
+from worldvla import files
 from worldvla.data.episodes import read_episode, read_episodes_table
-from worldvla.data.forecast import forecast
 from worldvla.data.frames import size_of
 from worldvla.data.shards import TokenizedEpisode, shard_path, write_shard
 from worldvla.data.splits import read_split
-from worldvla.data.work import work_folder
 from worldvla.params import strict
 from worldvla.params.encode import EncodeParams
+from worldvla.running import console
+from worldvla.running.forecast import forecast
+from worldvla.running.unfinished import work_folder
 from worldvla.tokenizers.image import ImageTokenizer
 
 BYTES_PER_ACTION = 68  # seven float64, and the tar's own

@@ -9,7 +9,7 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from worldvla import console, files
+from worldvla import files
 from worldvla.data.filter_units import (
     FilterTask,
     Unit,
@@ -22,9 +22,10 @@ from worldvla.data.filter_units import (
 )
 from worldvla.data.kept.overlap import compare
 from worldvla.data.raw import task_files
-from worldvla.data.work import work_folder
 from worldvla.params import strict
 from worldvla.params.filter import FilterParams
+from worldvla.running import console
+from worldvla.running.unfinished import work_folder
 from worldvla.simulation import engine, libero, rendering
 from worldvla.simulation.libero_assets import ensure_assets
 from worldvla.simulation.tasks import chosen_tasks

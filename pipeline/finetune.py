@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from pipeline.train import train_run
-from worldvla import console
 from worldvla.params import strict
 from worldvla.params.train import FinetuneParams
+from worldvla.running import console
 
 
 def main(*, params: Path, start: Path, shards: Path, tokenizer: Path, out: Path, timing: Path) -> None:

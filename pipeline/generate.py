@@ -13,17 +13,17 @@ from pathlib import Path
 
 import numpy as np
 
-from worldvla import console
 from worldvla.data.clips import cut_clips, shuffle_actions
 from worldvla.data.episodes import write_table
 from worldvla.data.generated import CLIPS
 from worldvla.data.shards import TokenizedEpisode, read_shards, shard_path, write_shard
-from worldvla.data.work import work_folder
 from worldvla.files import atomic_folder, folder_digest
 from worldvla.model.world import WorldModel
 from worldvla.params import strict
 from worldvla.params.generate import GenerateParams
-from worldvla.timing import write_timing
+from worldvla.running import console
+from worldvla.running.timing import write_timing
+from worldvla.running.unfinished import work_folder
 
 
 def main(*, params: Path, model: Path, tokenizer: Path, shards: Path, out: Path, timing: Path) -> None:

@@ -24,9 +24,9 @@ from tqdm import tqdm
 
 from worldvla.overrides import check_params, set_params
 from worldvla.reporting.pages import STAGES
-from worldvla.stage_process import StageProcess
-from worldvla.stage_times import StageTimes, clock
-from worldvla.workers import num_cores
+from worldvla.running.cores import num_cores
+from worldvla.running.stage_process import StageProcess
+from worldvla.running.stage_times import StageTimes, clock
 
 RESOLVE, REPORT = "resolve", "report"  # the stages that every page needs
 

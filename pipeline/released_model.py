@@ -9,7 +9,6 @@ import json
 import shutil
 from pathlib import Path
 
-from worldvla import console
 from worldvla.data.hub import fetching, published
 from worldvla.data.hub.checkpoint import fetch_checkpoint
 from worldvla.data.hub.listing import pinned
@@ -19,6 +18,7 @@ from worldvla.model.settings import ModelSettings
 from worldvla.model.weights import read_config
 from worldvla.params import strict
 from worldvla.params.released import ORIGIN_FILE, ReleasedModelParams
+from worldvla.running import console
 from worldvla.simulation import engine
 from worldvla.simulation.libero_assets import ensure_assets
 from worldvla.tokenizers.image import ImageTokenizer

@@ -7,12 +7,12 @@ Writes ``data/tokenizer/<name>/``: ``vqgan/``, ``text.json`` (the published file
 import shutil
 from pathlib import Path
 
-from worldvla import console
 from worldvla.data.hub import published, tokenizers
 from worldvla.data.hub.listing import pinned
 from worldvla.files import atomic_folder, file_digest, write_json
 from worldvla.params import strict
 from worldvla.params.released import ReleasedTokenizerParams
+from worldvla.running import console
 from worldvla.tokenizers.action import ActionTokenizer
 from worldvla.tokenizers.image import ImageTokenizer
 from worldvla.tokenizers.text import TextTokenizer

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from worldvla import console
 from worldvla.files import atomic_folder
 from worldvla.params import strict
 from worldvla.params.report import ReportParams
@@ -27,6 +26,7 @@ from worldvla.reporting import (
 )
 from worldvla.reporting.clips import read_video_metrics
 from worldvla.reporting.speed import read_speeds
+from worldvla.running import console
 
 
 def main(

@@ -5,8 +5,9 @@ Reads ``params.yaml`` and ``conf/``; writes ``data/resolved/{<suite>,<variant>-<
 
 from pathlib import Path
 
-from worldvla import console, files
+from worldvla import files
 from worldvla.params import resolve
+from worldvla.running import console
 from worldvla.simulation.tasks import task_names
 
 

@@ -6,19 +6,19 @@ import re
 import shutil
 from pathlib import Path
 
-from worldvla import console
-from worldvla.data.work import work_folder
 from worldvla.files import atomic_folder, file_digest, folder_digest, value_digest, write_json
 from worldvla.params import strict
 from worldvla.params.released import ORIGIN_FILE
 from worldvla.params.rollout import RolloutParams
+from worldvla.running import console
+from worldvla.running.timing import write_timing
+from worldvla.running.unfinished import work_folder
 from worldvla.simulation import engine, libero, rendering
 from worldvla.simulation.lanes import Episode, LanePool
 from worldvla.simulation.libero_assets import ensure_assets
 from worldvla.simulation.outcomes import describe, write_outcomes
 from worldvla.simulation.rollout import record_videos, run_rollouts
 from worldvla.simulation.tasks import chosen_tasks
-from worldvla.timing import write_timing
 
 
 def main(*, params: Path, model: Path, tokenizer: Path, out: Path, timing: Path) -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from worldvla import console
 from worldvla.data.shards import read_shards
 from worldvla.model.policy import ChameleonPolicy
 from worldvla.params import strict
 from worldvla.params.speed import SpeedParams
-from worldvla.timing import write_timing
+from worldvla.running import console
+from worldvla.running.timing import write_timing
 from worldvla.tokenizers.image import ImageTokenizer
 
 WARM_UP = 3  # queries that are not counted

@@ -7,11 +7,11 @@ a second.
 from collections import Counter
 from pathlib import Path
 
-from worldvla import console
 from worldvla.data import splits
 from worldvla.data.episodes import read_episodes_table, write_table
 from worldvla.params import strict
 from worldvla.params.split import SplitParams
+from worldvla.running import console
 
 
 def main(*, params: Path, filtered: Path, out: Path) -> None:

@@ -13,17 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-from worldvla import console, files
+from worldvla import files
 from worldvla.data.episodes import read_actions, read_episodes_table
-from worldvla.data.forecast import forecast
 from worldvla.data.frame_sources import EpisodeFrames, unpack
 from worldvla.data.frames import size_of
 from worldvla.data.hub import published, tokenizers
 from worldvla.data.hub.listing import pinned
 from worldvla.data.splits import read_split
-from worldvla.data.work import work_folder
 from worldvla.params import strict
 from worldvla.params.tokenizer import PUBLISHED, TokenizerParams
+from worldvla.running import console
+from worldvla.running.forecast import forecast
+from worldvla.running.unfinished import work_folder
 from worldvla.sequences import PROMPTS
 from worldvla.tokenizers import reconstruction
 from worldvla.tokenizers.action import ActionTokenizer

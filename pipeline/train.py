@@ -8,13 +8,11 @@ import dataclasses
 from functools import partial
 from pathlib import Path
 
-from worldvla import console
 from worldvla.data.hub import published
 from worldvla.data.hub.checkpoint import CONFIG, fetch_checkpoint
 from worldvla.data.hub.listing import pinned
 from worldvla.data.shards import TokenizedEpisode, read_shards
 from worldvla.data.splits import SPLITS
-from worldvla.data.work import work_folder
 from worldvla.files import atomic_folder, folder_digest, value_digest
 from worldvla.model.batches import Windows
 from worldvla.model.saving import shares, shown, write_model
@@ -22,7 +20,9 @@ from worldvla.model.settings import ModelSettings
 from worldvla.model.training import check, forget, train
 from worldvla.params import strict
 from worldvla.params.train import TrainParams
-from worldvla.timing import write_timing
+from worldvla.running import console
+from worldvla.running.timing import write_timing
+from worldvla.running.unfinished import work_folder
 from worldvla.tokenizers.action import ActionTokenizer
 from worldvla.tokenizers.image import ImageTokenizer
 from worldvla.tokenizers.text import TextTokenizer

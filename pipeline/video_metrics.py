@@ -13,11 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from worldvla import console
 from worldvla.data.episodes import read_episode, write_table
 from worldvla.data.generated import Generated, read_generated
 from worldvla.data.splits import read_split
-from worldvla.data.work import work_folder
 from worldvla.files import atomic_folder, file_digest, folder_digest, value_digest, write_json
 from worldvla.metrics import videos
 from worldvla.metrics.films import write_films
@@ -26,7 +24,9 @@ from worldvla.metrics.perceptual import Lpips, Net
 from worldvla.metrics.videos import Videos
 from worldvla.params import strict
 from worldvla.params.video_metrics import VideoMetricsParams
-from worldvla.timing import write_timing
+from worldvla.running import console
+from worldvla.running.timing import write_timing
+from worldvla.running.unfinished import work_folder
 from worldvla.tokenizers.image import ImageTokenizer
 
 CALIBRATION = 16  # training clips that set the statistics of a random network

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from worldvla.workers import SAME_ARITHMETIC
+from worldvla.simulation.processes import SAME_ARITHMETIC
 
 # Before any test imports numpy or torch: tests run side by side with workers, each on one core, and compare a simulation
 # in their own process with one in a worker.

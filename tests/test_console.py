@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from worldvla import console
 from worldvla.files import atomic_file, atomic_folder
+from worldvla.running import console
 
 
 def run_stage(monkeypatch, error: BaseException | None):

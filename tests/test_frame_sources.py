@@ -18,10 +18,10 @@ from test_vqgan import TINY
 from pipeline import encode, tokenizer
 from worldvla.data import filter_units, raw
 from worldvla.data.episodes import EPISODES, write_episode, write_table
-from worldvla.data.forecast import forecast
 from worldvla.data.frame_sources import EpisodeFrames, FrameFile, unpack
 from worldvla.data.frames import size_of, write_frames
 from worldvla.data.splits import SCHEMA
+from worldvla.running.forecast import forecast
 from worldvla.tokenizers.image import ImageTokenizer
 from worldvla.tokenizers.reconstruction import MEDIAN_FRAMES, WORKING_FRAMES, measure, median_frame
 

@@ -12,8 +12,8 @@ from libero_marks import LIBERO
 from worldvla.params.benchmarks import SUITES
 from worldvla.simulation import engine
 from worldvla.simulation.libero import Environment, init_states
+from worldvla.simulation.processes import spawn_context
 from worldvla.simulation.tasks import Task, tasks
-from worldvla.workers import spawn_context
 
 pytestmark = LIBERO
 

@@ -1,4 +1,7 @@
-"""Every stage of dvc.yaml depends on exactly the code that it imports, and reads only what it declares.
+"""Every stage of dvc.yaml depends on exactly the code that decides its bytes, and reads only what it declares.
+
+That is the code that it imports, less the package ``worldvla/running``: how a stage talks, spreads its work over processes
+and goes on after an interruption. Nothing of it may decide a byte, and what it returns is never written to a result.
 
 A failing test prints the list of code to paste into the stage's ``deps``.
 """
@@ -13,6 +16,7 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CODE = ("pipeline", "worldvla")
+RUNNING = REPOSITORY / "worldvla/running"  # decides no byte
 RUNNER = "parallel"  # runs the stages, is none
 SCRIPTS = sorted(path.stem for path in (REPOSITORY / "pipeline").glob("*.py") if path.stem not in ("__init__", RUNNER))
 
@@ -40,10 +44,10 @@ def graph() -> grimp.ImportGraph:
 
 
 def code_of(graph: grimp.ImportGraph, script: str) -> list[str]:
-    """Return the files of this repository that a stage's script imports, its own first; packages' data files by folder."""
+    """Return the files of this repository that decide what a stage's script writes; packages' data files by folder."""
     module = f"pipeline.{script}"
     modules = {module, *graph.find_upstream_modules(module)}
-    files = {file for file in map(python_file, modules) if file.name != "__init__.py"}
+    files = {file for file in map(python_file, modules) if file.name != "__init__.py" and RUNNING not in file.parents}
     data = {path for file in files for path in data_beside(file.parent)}
     return sorted(path.relative_to(REPOSITORY).as_posix() for path in files | data)
 
@@ -68,7 +72,7 @@ def data_beside(package: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_exactly_the_code_that_it_imports(graph, stage):
+def test_a_stage_depends_on_exactly_the_code_that_decides_its_bytes(graph, stage):
     declared = [dep for dep in STAGES[stage].get("deps", []) if dep.startswith(CODE)]
     expected = code_of(graph, SCRIPT_OF[stage])
     paste = "\n".join(f"- {path}" for path in expected)

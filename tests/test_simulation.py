@@ -20,8 +20,8 @@ from worldvla.simulation.expert import Expert
 from worldvla.simulation.libero import DUMMY_ACTION, Environment, init_states
 from worldvla.simulation.mini.starts import draw_start
 from worldvla.simulation.mini.suites import GOAL
+from worldvla.simulation.processes import spawn_context
 from worldvla.simulation.tasks import tasks
-from worldvla.workers import spawn_context
 
 TASKS = tasks("mini", "goal")
 

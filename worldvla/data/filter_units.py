@@ -16,16 +16,17 @@ from typing import Any
 import h5py
 import numpy as np
 
-from worldvla.console import Progress
 from worldvla.data.episodes import EPISODES, FilteredEpisode, write_episode, write_table
 from worldvla.data.filtering import BREAKS, KEPT, UNUSABLE, Simulator, Verdict, replay
-from worldvla.data.forecast import forecast
 from worldvla.data.frames import SHARE, size_of
 from worldvla.data.hdf5 import subgroup
 from worldvla.data.raw import demo_names, task_file
 from worldvla.data.trajectories import ACTION_WIDTH, Trajectory, UnusableDemonstrationError, num_steps, read_trajectory
 from worldvla.files import atomic_file
-from worldvla.workers import begin_worker, num_cores, spawn_context
+from worldvla.running.console import Progress
+from worldvla.running.cores import num_cores
+from worldvla.running.forecast import forecast
+from worldvla.simulation.processes import begin_worker, spawn_context
 
 DEMOS_PER_UNIT = 10  # about ten seconds at mini, a few minutes on LIBERO: an interruption loses no more
 BYTES_PER_STEP = 1500  # of states, actions and the rest but frames, and of HDF5's bookkeeping

@@ -12,8 +12,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from worldvla.console import Progress
-from worldvla.data.work import checkpoint_file, read_checkpoint
 from worldvla.model import placement, weights
 from worldvla.model.allocation import keep_memory
 from worldvla.model.batches import Batch, Windows, batch_indices, collate
@@ -21,6 +19,8 @@ from worldvla.model.chameleon import Chameleon
 from worldvla.model.config import ChameleonConfig
 from worldvla.model.losses import CLASSES, AnswerLoss, Loss
 from worldvla.params.train import TrainParams
+from worldvla.running.console import Progress
+from worldvla.running.unfinished import checkpoint_file, read_checkpoint
 from worldvla.vocabulary import Vocabulary
 
 VALIDATION_SAMPLES = 256

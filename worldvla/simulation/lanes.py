@@ -19,9 +19,10 @@ from typing import Protocol
 
 import numpy as np
 
+from worldvla.running.cores import num_cores
+from worldvla.simulation.processes import spawn_context
 from worldvla.simulation.tasks import Task
 from worldvla.simulation.videos import VIDEO_PIXELS, write_video
-from worldvla.workers import num_cores, spawn_context
 
 
 def no_actions() -> np.ndarray:

@@ -18,8 +18,8 @@ from worldvla.params.benchmarks import Looks, suite_entry
 from worldvla.simulation import engine
 from worldvla.simulation.libero_assets import find_assets
 from worldvla.simulation.mini import assets as mini_assets
+from worldvla.simulation.processes import begin_worker, spawn_context
 from worldvla.simulation.tasks import Task, libero_root
-from worldvla.workers import begin_worker, spawn_context
 
 DUMMY_ACTION = np.array([0, 0, 0, 0, 0, 0, -1.0])  # stay, gripper open
 NUM_SETTLE_STEPS = 10  # source: WorldVLA eval_solver_libero_256.py

@@ -9,8 +9,8 @@ import os
 import types
 from pathlib import Path
 
-from worldvla import console
 from worldvla.data.hub import published
+from worldvla.running import console
 from worldvla.simulation.cache import CACHE, racing_folder
 
 VARIABLE = "LIBERO_ASSETS"

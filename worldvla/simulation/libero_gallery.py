@@ -13,16 +13,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from worldvla import console
 from worldvla.files import atomic_file, write_text
 from worldvla.params.benchmarks import NUM_INIT_STATES, SUITES, max_steps
 from worldvla.params.unsolved import UNSOLVED
+from worldvla.running import console
+from worldvla.running.cores import num_cores
 from worldvla.simulation import engine, gallery
 from worldvla.simulation.libero import Environment, init_states
 from worldvla.simulation.libero_assets import ensure_assets
 from worldvla.simulation.libero_expert.expert import LiberoExpert
+from worldvla.simulation.processes import begin_worker, spawn_context
 from worldvla.simulation.tasks import Task, tasks
-from worldvla.workers import begin_worker, num_cores, spawn_context
 
 PIXELS = 176
 NUM_COLORS = 128  # of a sheet

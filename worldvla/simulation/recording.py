@@ -16,15 +16,16 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from worldvla.console import Progress
 from worldvla.data.raw import RawDemonstration, RawHeader, demo_names, task_file, write_raw
 from worldvla.files import atomic_file
 from worldvla.params.benchmarks import max_steps
+from worldvla.running.console import Progress
+from worldvla.running.cores import num_cores
 from worldvla.simulation import experts
 from worldvla.simulation.demonstrator import Demonstrator
 from worldvla.simulation.libero import Environment
+from worldvla.simulation.processes import begin_worker, spawn_context
 from worldvla.simulation.tasks import Task, chosen_tasks
-from worldvla.workers import begin_worker, num_cores, spawn_context
 
 DEMOS_PER_UNIT = 10  # recorded by one worker in one go; an interruption loses no more
 

@@ -21,9 +21,9 @@ from typing import Protocol
 
 import numpy as np
 
-from worldvla.console import Progress
-from worldvla.data.work import read_checkpoint
 from worldvla.files import atomic_file
+from worldvla.running.console import Progress
+from worldvla.running.unfinished import read_checkpoint
 from worldvla.simulation.lanes import Call, Episode, LanePool, no_actions
 from worldvla.simulation.outcomes import Outcome
 from worldvla.simulation.videos import video_name

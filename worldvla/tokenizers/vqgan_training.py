@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from worldvla.console import Progress
 from worldvla.data.frame_sources import Frames
-from worldvla.data.work import checkpoint_file, read_checkpoint
 from worldvla.params.tokenizer import TokenizerParams
+from worldvla.running.console import Progress
+from worldvla.running.unfinished import checkpoint_file, read_checkpoint
 from worldvla.tokenizers.codebook import MovingCodebook
 from worldvla.tokenizers.discriminator import PatchDiscriminator, hinge_loss
 from worldvla.tokenizers.image import channels_last, to_images

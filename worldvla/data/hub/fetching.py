@@ -18,10 +18,10 @@ from pathlib import Path
 from huggingface_hub import constants
 from huggingface_hub.file_download import repo_folder_name
 
-from worldvla.console import Progress
 from worldvla.data.hub import transfer
 from worldvla.data.hub.published import File, Publication
 from worldvla.files import file_digest
+from worldvla.running.console import Progress
 
 NUM_STREAMS = 8  # small files wait for answers more than for bytes
 

@@ -20,8 +20,8 @@ from huggingface_hub import constants, get_session, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, parse_ratelimit_headers
 
-from worldvla.console import Progress
 from worldvla.data.hub.published import File, Publication
+from worldvla.running.console import Progress
 
 NUM_TRIES = 5  # without a new byte
 WAIT_S = 1.0  # before the second try; twice as long before each further one

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import worldvla
-from worldvla.data.work import checkpoint_file, read_checkpoint, work_folder
+from worldvla.running.unfinished import checkpoint_file, read_checkpoint, work_folder
 
 
 def test_work_is_continued_by_the_same_code_only(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""How many processes to use, and how to start them."""
+"""How processes of simulators are started: one thread each, and the same arithmetic on every machine."""
 
 import ctypes
 import multiprocessing
@@ -7,7 +7,6 @@ import platform
 import signal
 import sys
 from multiprocessing.context import SpawnContext
-from pathlib import Path
 
 # A linear-algebra library chooses its kernels by the machine, and their sums differ in the last bits, from which a
 # simulation grows another episode. These kernels run on every x86-64 with AVX2, and none is faster on 7 by 7 matrices.
@@ -16,17 +15,6 @@ SAME_ARITHMETIC = {"OPENBLAS_CORETYPE": "Haswell"} if platform.machine() in ("x8
 
 
 PR_SET_PDEATHSIG = 1  # prctl's number for: send me this signal when my parent ends
-CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # a container's: microseconds per so many, or "max"
-
-
-def num_cores() -> int:
-    """Return the number of cores that this process may use, a container's share of them counted."""
-    cores = len(os.sched_getaffinity(0))
-    try:
-        quota, period = CPU_QUOTA.read_text().split()
-        return max(1, min(cores, int(quota) // int(period)))
-    except (OSError, ValueError):  # no container, or no limit
-        return cores
 
 
 def spawn_context() -> SpawnContext:

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from worldvla.files import write_json
-from worldvla.workers import num_cores
+from worldvla.running.cores import num_cores
 
 
 def write_timing(path: Path, seconds: float, **counts: float) -> None:

@@ -1,4 +1,4 @@
-"""How many cores there are to use, and how workers end."""
+"""How workers end."""
 
 import signal
 import subprocess
@@ -8,33 +8,11 @@ import time
 import psutil
 import pytest
 
-from worldvla import workers
-
-
-@pytest.mark.parametrize(
-    ("quota", "cores"),
-    [
-        (None, 8),
-        ("max 100000", 8),
-        ("200000 100000", 2),
-        ("150000 100000", 1),
-        ("50000 100000", 1),
-        ("9900000 100000", 8),
-    ],
-)
-def test_a_containers_share_counts(monkeypatch, tmp_path, quota, cores):
-    monkeypatch.setattr(workers.os, "sched_getaffinity", lambda _: set(range(8)))
-    monkeypatch.setattr(workers, "CPU_QUOTA", tmp_path / "cpu.max")
-    if quota is not None:
-        (tmp_path / "cpu.max").write_text(f"{quota}\n")
-    assert workers.num_cores() == cores
-
-
 # A pool whose worker says who it is, and then has nothing to do.
 POOL = """
 import os, time
 from concurrent.futures import ProcessPoolExecutor
-from worldvla.workers import begin_worker, spawn_context
+from worldvla.simulation.processes import begin_worker, spawn_context
 
 if __name__ == "__main__":
     with ProcessPoolExecutor(1, spawn_context(), begin_worker) as pool:
