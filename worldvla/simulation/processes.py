@@ -1,20 +1,17 @@
 """How processes of simulators are started: one thread each, and the same arithmetic on every machine."""
 
-import ctypes
 import multiprocessing
 import os
 import platform
 import signal
-import sys
 from multiprocessing.context import SpawnContext
+
+from worldvla.running.watching import end_with_parent
 
 # A linear-algebra library chooses its kernels by the machine, and their sums differ in the last bits, from which a
 # simulation grows another episode. These kernels run on every x86-64 with AVX2, and none is faster on 7 by 7 matrices.
 # What else a machine may choose (numpy's loops, numba's code, llvmpipe's vectors) gives the same bits: tested.
 SAME_ARITHMETIC = {"OPENBLAS_CORETYPE": "Haswell"} if platform.machine() in ("x86_64", "AMD64") else {}
-
-
-PR_SET_PDEATHSIG = 1  # prctl's number for: send me this signal when my parent ends
 
 
 def spawn_context() -> SpawnContext:
@@ -30,13 +27,6 @@ def spawn_context() -> SpawnContext:
 
 
 def begin_worker() -> None:
-    """Begin a pool's worker: Ctrl-C ends it without a traceback of its own, and so does the end of what started it.
-
-    Nothing else would tell a worker that the main process was killed: it would wait for work for ever, with 1.7 GB.
-    """
+    """Begin a pool's worker: Ctrl-C ends it without a traceback of its own, and so does the end of what started it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    parent = multiprocessing.parent_process()
-    if parent is not None and not parent.is_alive():  # it ended before this could be asked for
-        os._exit(1)
+    end_with_parent()
