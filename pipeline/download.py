@@ -6,21 +6,26 @@ one continues from ``work/download/``. The published suites are 34 GB in all. Th
 from there; only where ``data/raw`` is on another disk are they there twice (``worldvla/data/hub/fetching.py``).
 """
 
+import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 from worldvla import files
+from worldvla.arithmetic import ENVIRONMENT
 from worldvla.data.hub import fetching, published
 from worldvla.data.raw import task_file, unusable_demonstrations, validate_raw
 from worldvla.params import strict
 from worldvla.params.download import DownloadParams
 from worldvla.running import console
-from worldvla.running.unfinished import work_folder
+from worldvla.running.job import Job, Unit, Work
+from worldvla.running.unfinished import finish, work_folder
+from worldvla.running.units import finish_units
 from worldvla.simulation import engine, rendering
 from worldvla.simulation.libero_assets import ensure_assets
-from worldvla.simulation.recording import Recording, record
+from worldvla.simulation.recording import Recorder, Recording, cut, join
 from worldvla.simulation.tasks import Task, chosen_tasks, task_names
 
 
@@ -37,8 +42,7 @@ def main(*, params: Path, out: Path) -> None:
     sources: dict[str, dict[str, str]] = {}
     with files.atomic_folder(out) as folder:
         if scripted:
-            count = settings.demonstrations_per_task
-            record(Recording(settings.benchmark, settings.suite, settings.tasks, settings.seed, count), work, folder)
+            record(settings, suite, work, folder)
         elif settings.demonstrations == "hub":
             sources = place_published(suite, folder)
         else:
@@ -50,11 +54,45 @@ def main(*, params: Path, out: Path) -> None:
             content = {"sha256": files.file_digest(path), "demonstrations": demos, "steps": steps}
             manifest[path.name] = {"origin": settings.demonstrations} | sources.get(task.name, {}) | content
         files.write_json(folder / "manifest.json", manifest)
-    shutil.rmtree(work, ignore_errors=True)
+    finish(work)
     demos, steps = (sum(entry[key] for entry in manifest.values()) for key in ("demonstrations", "steps"))
     print(
         f"{out}: {len(manifest)} tasks, {demos} demonstrations, {steps} steps ({settings.demonstrations}). Next: filter"
     )
+
+
+def record(settings: DownloadParams, suite: list[Task], work: Path, folder: Path) -> None:
+    """Record every task's demonstrations, in units, to one file per task."""
+    count = settings.demonstrations_per_task
+    recording = Recording(settings.benchmark, settings.suite, settings.tasks, settings.seed, count)
+    parts = cut(recording)
+    names = {task.index: task.name for task in suite}
+    results = finish_units(
+        Job(
+            work,
+            begin=recorder,
+            arguments=(recording,),
+            units=tuple(
+                Unit(f"{names[part.task_index]}-{part.start:06d}", part, part.stop - part.start) for part in parts
+            ),
+            noun="demo",
+            suffix=".hdf5",
+            environment=ENVIRONMENT,
+        )
+    )
+    for task in suite:
+        mine = [result for part, result in zip(parts, results, strict=True) if part.task_index == task.index]
+        for failure in join(task_file(folder, task.name), mine):
+            print(f"  not recorded: {failure}")
+
+
+@contextlib.contextmanager
+def recorder(recording: Recording) -> Iterator[Work]:
+    """Yield what records demonstrations; in a worker."""
+    rendering.choose_backend()
+    rendering.forget_hidden_gpus()
+    with contextlib.closing(Recorder(recording)) as made:
+        yield made.record
 
 
 def place_published(suite: list[Task], folder: Path) -> dict[str, dict[str, str]]:

@@ -5,13 +5,16 @@ Reads ``data/filtered/<suite>/``, ``data/splits/<suite>.parquet`` and ``data/tok
 an interrupted run continues from ``work/encode/``.
 """
 
+import contextlib
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from worldvla import files
+from worldvla.arithmetic import ENVIRONMENT
 from worldvla.data.episodes import read_episode, read_episodes_table
 from worldvla.data.frames import size_of
 from worldvla.data.shards import TokenizedEpisode, shard_path, write_shard
@@ -20,7 +23,9 @@ from worldvla.params import strict
 from worldvla.params.encode import EncodeParams
 from worldvla.running import console
 from worldvla.running.forecast import forecast
-from worldvla.running.unfinished import work_folder
+from worldvla.running.job import Job, Unit, Work
+from worldvla.running.unfinished import finish, work_folder
+from worldvla.running.units import finish_units
 from worldvla.tokenizers.image import ImageTokenizer
 
 BYTES_PER_ACTION = 68  # seven float64, and the tar's own
@@ -42,33 +47,51 @@ def main(*, params: Path, filtered: Path, split: Path, tokenizer: Path, out: Pat
     inputs = [files.folder_digest(filtered), files.file_digest(split), files.folder_digest(tokenizer)]
     work = work_folder("encode", [asdict(settings), inputs])
     print(expectation([num_frames[pair] for pair in wanted], image_tokenizer), flush=True)
-    finished = []
-    with console.Progress(desc="encode", unit="frame", total=sum(num_frames[pair] for pair in wanted)) as bar:
+    shards = {
+        (name, index): tuple(pairs[start : start + settings.episodes_per_shard])
+        for name, pairs in members.items()
+        for index, start in enumerate(range(0, len(pairs), settings.episodes_per_shard))
+    }
+    results = finish_units(
+        Job(
+            work,
+            begin=encoder,
+            arguments=(settings, filtered, tokenizer),
+            units=tuple(
+                Unit(f"{name}-{index:06d}", pairs, sum(num_frames[pair] for pair in pairs))
+                for (name, index), pairs in shards.items()
+            ),
+            noun="frame",
+            suffix=".tar",
+            environment=ENVIRONMENT,
+            asks_model=True,
+        )
+    )
+    with files.atomic_folder(out) as folder:
+        for (name, index), result in zip(shards, results, strict=True):
+            (folder / name).mkdir(exist_ok=True)
+            shutil.copyfile(result, shard_path(folder / name, index))
+    finish(work)
+    shown = ", ".join(f"{name} {len(pairs)}" for name, pairs in members.items())
+    print(f"{out}: episodes: {shown}; {sum(num_frames[pair] for pair in wanted)} frames. Next: train")
 
+
+@contextlib.contextmanager
+def encoder(settings: EncodeParams, filtered: Path, tokenizer: Path) -> Iterator[Work]:
+    """Yield what encodes the episodes of a shard; in a worker."""
+    images = ImageTokenizer.load(tokenizer)
+
+    def encode(pairs: tuple[tuple[str, str], ...], path: Path, advance: Callable[[int], object]) -> None:
         def tokenize(task: str, demo: str) -> TokenizedEpisode:
             episode = read_episode(filtered, task, demo)
             starts = range(0, len(episode.frames), settings.batch)
-            codes = np.concatenate([image_tokenizer.encode(episode.frames[i : i + settings.batch]) for i in starts])
-            bar.update(len(codes))
+            codes = np.concatenate([images.encode(episode.frames[i : i + settings.batch]) for i in starts])
+            advance(len(codes))
             return TokenizedEpisode(task, demo, episode.language, codes, episode.actions)
 
-        for name, pairs in members.items():
-            for index, start in enumerate(range(0, len(pairs), settings.episodes_per_shard)):
-                path = shard_path(work / name, index)
-                group = pairs[start : start + settings.episodes_per_shard]
-                if path.exists():
-                    bar.update(sum(num_frames[pair] for pair in group))
-                else:
-                    write_shard(path, (tokenize(*pair) for pair in group))
-                finished.append(path)
-    with files.atomic_folder(out) as folder:
-        for path in finished:  # not the folder: a process that was killed leaves half a shard under another name
-            copy = folder / path.relative_to(work)
-            copy.parent.mkdir(exist_ok=True)
-            shutil.copyfile(path, copy)
-    shutil.rmtree(work)
-    shown = ", ".join(f"{name} {len(pairs)}" for name, pairs in members.items())
-    print(f"{out}: episodes: {shown}; {bar.n} frames. Next: train")
+        write_shard(path, (tokenize(*pair) for pair in pairs))
+
+    yield encode
 
 
 def expectation(lengths: list[int], images: ImageTokenizer) -> str:

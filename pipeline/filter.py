@@ -4,28 +4,23 @@ Reads ``data/raw/<suite>/``; writes ``data/filtered/<suite>/`` (``worldvla/data/
 one simulation and one rendering per kept step, on all cores; an interrupted run continues from ``work/filter/``.
 """
 
+import contextlib
 import functools
-import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 from worldvla import files
-from worldvla.data.filter_units import (
-    FilterTask,
-    Unit,
-    cut_units,
-    expectation,
-    join_units,
-    run_unit,
-    run_units,
-    summary,
-)
+from worldvla.arithmetic import ENVIRONMENT
+from worldvla.data.filter_units import Demos, FilterTask, cut, expectation, join_units, replay_all, summary
 from worldvla.data.kept.overlap import compare
 from worldvla.data.raw import task_files
 from worldvla.params import strict
 from worldvla.params.filter import FilterParams
 from worldvla.running import console
-from worldvla.running.unfinished import work_folder
+from worldvla.running.job import Job, Unit, Work
+from worldvla.running.unfinished import finish, work_folder
+from worldvla.running.units import finish_units
 from worldvla.simulation import engine, libero, rendering
 from worldvla.simulation.libero_assets import ensure_assets
 from worldvla.simulation.tasks import chosen_tasks
@@ -40,12 +35,22 @@ def main(*, params: Path, raw: Path, out: Path) -> None:
     rendering.choose_backend()  # what cannot render is said before workers start
     ensure_assets(settings.benchmark)
     work = work_folder("filter", [asdict(settings), sources, engine.describe(settings.benchmark)])
-    units = cut_units(filter_tasks, raw, work)
-    print(expectation(units), flush=True)
-    run_units(units, functools.partial(replay_unit, settings))
+    parts = cut(filter_tasks, raw)
+    print(expectation(parts), flush=True)
+    results = finish_units(
+        Job(
+            work,
+            begin=simulators,
+            arguments=(settings,),
+            units=tuple(Unit(f"{part.task.name}-{part.names[0]}", part, len(part.names)) for part in parts),
+            noun="demo",
+            suffix=".hdf5",
+            environment=ENVIRONMENT,
+        )
+    )
     with files.atomic_folder(out) as folder:
-        rows = join_units(units, folder)
-    shutil.rmtree(work)
+        rows = join_units(parts, results, folder)
+    finish(work)
     for task in tasks:
         reasons = summary(row["reason"] for row in rows if row["task"] == task.name)
         print(f"  {task.name}: {reasons}")
@@ -56,11 +61,20 @@ def main(*, params: Path, raw: Path, out: Path) -> None:
     print(f"{out}: {summary(row['reason'] for row in rows)}; {steps} steps kept, {noops} no-ops dropped. Next: split")
 
 
-def replay_unit(settings: FilterParams, unit: Unit) -> int:
-    """Replay one unit in its own environment (runs in a worker)."""
-    (task,) = chosen_tasks(settings.benchmark, settings.suite, (unit.task.index,))
-    make = functools.partial(libero.Environment, task, pixels=settings.pixels, seed=settings.seed, looks=settings.looks)
-    return run_unit(unit, make)
+@contextlib.contextmanager
+def simulators(settings: FilterParams) -> Iterator[Work]:
+    """Yield what replays demonstrations, in an environment of their task; in a worker."""
+    rendering.choose_backend()
+    rendering.forget_hidden_gpus()
+
+    def replay(part: Demos, path: Path, advance: Callable[[int], object]) -> None:
+        (task,) = chosen_tasks(settings.benchmark, settings.suite, (part.task.index,))
+        build = functools.partial(
+            libero.Environment, task, pixels=settings.pixels, seed=settings.seed, looks=settings.looks
+        )
+        replay_all(part, path, build, advance)
+
+    yield replay
 
 
 if __name__ == "__main__":

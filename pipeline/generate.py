@@ -6,30 +6,36 @@ codes that are right when everything before them is the truth. Costs one forward
 batch together; an interrupted run continues from ``work/generate/``.
 """
 
+import contextlib
 import dataclasses
 import shutil
-import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from worldvla.arithmetic import ENVIRONMENT
 from worldvla.data.clips import cut_clips, shuffle_actions
-from worldvla.data.episodes import write_table
-from worldvla.data.generated import CLIPS
+from worldvla.data.episodes import read_table, write_table
+from worldvla.data.generated import CLIPS, REMEDY
 from worldvla.data.shards import TokenizedEpisode, read_shards, shard_path, write_shard
 from worldvla.files import atomic_folder, folder_digest
 from worldvla.model.world import WorldModel
 from worldvla.params import strict
 from worldvla.params.generate import GenerateParams
 from worldvla.running import console
+from worldvla.running.job import Job, Unit, Work
 from worldvla.running.timing import write_timing
-from worldvla.running.unfinished import work_folder
+from worldvla.running.unfinished import Clock, finish, work_folder
+from worldvla.running.units import finish_units
+
+TRUE, SHUFFLED, ACCURACY = "true", "shuffled", "accuracy"  # what a unit is about: two kinds of actions, or the truth
+SUFFIX = ".result"  # a tar of clips, or a table
 
 
 def main(*, params: Path, model: Path, tokenizer: Path, shards: Path, out: Path, timing: Path) -> None:
     """Predict the validation clips with one model."""
     settings = strict.read(GenerateParams, params)
-    world = WorldModel.load(model, tokenizer, settings.batch)
     num_frames = max(settings.horizons)
     episodes = read_shards(shards / settings.split)
     clips = cut_clips(episodes, num_frames, str(shards / settings.split))
@@ -37,31 +43,63 @@ def main(*, params: Path, model: Path, tokenizer: Path, shards: Path, out: Path,
         print(f"left out: {left_out} of {len(episodes)} episodes, shorter than {num_frames} frames")
     digests = [folder_digest(folder) for folder in (model, tokenizer, shards)]
     work = work_folder("generate", [dataclasses.asdict(settings), digests])
-    started = time.monotonic()
-    with console.Progress(desc="generate", unit="clip", total=2 * len(clips)) as bar:
-        for name, members in (("true", clips), ("shuffled", shuffle_actions(clips, settings.seed))):
-            for index, first in enumerate(range(0, len(members), settings.batch)):
-                batch = members[first : first + settings.batch]
-                path = shard_path(work / name, index)
-                if not path.exists():
-                    write_shard(path, predicted(world, batch, settings.reencode))
-                bar.update(len(batch))
-    accuracy = [world.accuracy(clip.codes, clip.actions) for clip in clips]
-    seconds = time.monotonic() - started
+    clock = Clock(work)
+    members = {TRUE: clips, SHUFFLED: shuffle_actions(clips, settings.seed), ACCURACY: clips}
+    starts = range(0, len(clips), settings.batch)
+    batches = {
+        (kind, index): (kind, some[start : start + settings.batch])
+        for kind, some in members.items()
+        for index, start in enumerate(starts)
+    }
+    results = finish_units(
+        Job(
+            work,
+            begin=world_model,
+            arguments=(settings, model, tokenizer),
+            units=tuple(Unit(f"{kind}-{index:06d}", batch, len(batch[1])) for (kind, index), batch in batches.items()),
+            noun="clip",
+            suffix=SUFFIX,
+            environment=ENVIRONMENT,
+            asks_model=True,
+        )
+    )
+    rows = []
     with atomic_folder(out) as folder:
-        # What a kill left half-written stays behind.
-        shutil.copytree(work, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".partial-*"))
-        rows = [
-            {"task": clip.task, "demo": clip.demo, "code_accuracy": share}
-            for clip, share in zip(clips, accuracy, strict=True)
-        ]
+        for (kind, index), result in zip(batches, results, strict=True):
+            if kind == ACCURACY:
+                rows += read_table(result, CLIPS, REMEDY)
+            else:
+                (folder / kind).mkdir(exist_ok=True)
+                shutil.copyfile(result, shard_path(folder / kind, index))
         write_table(folder / "clips.parquet", rows, CLIPS)
-    shutil.rmtree(work)
+    seconds = clock.seconds()
     write_timing(timing, seconds, frames=2 * len(clips) * (num_frames - 1))
+    finish(work)
+    accuracy = np.mean([row["code_accuracy"] for row in rows])
     print(
         f"wrote {out}: {len(clips)} clips of {num_frames} frames, with true and with shuffled actions, in {seconds:.0f} s; "
-        f"{100 * np.mean(accuracy):.1f} % of the codes right after the truth. Next: dvc repro video_metrics"
+        f"{100 * accuracy:.1f} % of the codes right after the truth. Next: dvc repro video_metrics"
     )
+
+
+@contextlib.contextmanager
+def world_model(settings: GenerateParams, model: Path, tokenizer: Path) -> Iterator[Work]:
+    """Yield what predicts a batch of clips, or says how much of them comes out right after the truth; in a worker."""
+    world = WorldModel.load(model, tokenizer, settings.batch)
+
+    def ask(batch: tuple[str, list[TokenizedEpisode]], path: Path, advance: Callable[[int], object]) -> None:
+        kind, clips = batch
+        if kind != ACCURACY:
+            write_shard(path, predicted(world, clips, settings.reencode))
+            return
+        rows = []
+        for clip in clips:
+            share = world.accuracy(clip.codes, clip.actions)
+            rows.append({"task": clip.task, "demo": clip.demo, "code_accuracy": share})
+            advance(1)
+        write_table(path, rows, CLIPS)
+
+    yield ask
 
 
 def predicted(world: WorldModel, clips: list[TokenizedEpisode], reencode: bool) -> list[TokenizedEpisode]:

@@ -1,71 +1,110 @@
-"""Stage rollout: run a trained policy in the simulator, from initial states that no demonstration used."""
+"""Stage rollout: run a trained policy in the simulator, from initial states that no demonstration used.
 
+Writes ``episodes.parquet``, the digests of what made it (``made_of.json``) and MP4 files into ``out``, and the wall-clock
+figures into ``timing``. A unit is ``rollout.environments`` episodes, which share a batch of the policy; what an interrupted
+run has finished of them stays in ``work/rollout/``.
+"""
+
+import contextlib
 import functools
 import json
 import re
-import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from worldvla.arithmetic import ENVIRONMENT
 from worldvla.files import atomic_folder, file_digest, folder_digest, value_digest, write_json
 from worldvla.params import strict
 from worldvla.params.released import ORIGIN_FILE
 from worldvla.params.rollout import RolloutParams
 from worldvla.running import console
+from worldvla.running.cores import num_cores
+from worldvla.running.job import Job, Unit, Work
 from worldvla.running.timing import write_timing
-from worldvla.running.unfinished import work_folder
+from worldvla.running.unfinished import Clock, finish, work_folder
+from worldvla.running.units import finish_units
 from worldvla.simulation import engine, libero, rendering
 from worldvla.simulation.lanes import Episode, LanePool
 from worldvla.simulation.libero_assets import ensure_assets
-from worldvla.simulation.outcomes import describe, write_outcomes
-from worldvla.simulation.rollout import record_videos, run_rollouts
+from worldvla.simulation.outcomes import describe, join_units, write_unit
+from worldvla.simulation.rollout import run_episodes
 from worldvla.simulation.tasks import chosen_tasks
 
 
 def main(*, params: Path, model: Path, tokenizer: Path, out: Path, timing: Path) -> None:
-    """Run every task from its first initial states and write one row per episode, and a few videos.
-
-    Reads the section ``rollout`` of the resolved params, a trained model and the tokenizers. Writes ``episodes.parquet``,
-    the digests of what made it (``made_of.json``) and MP4 files into ``out``, and the wall-clock figures into ``timing``.
-    An interrupted run continues.
-    """
+    """Run every task from its first initial states and write one row per episode, and a few videos."""
     settings = strict.read(RolloutParams, params)
     rendering.choose_backend()  # what cannot render is said before workers start
     ensure_assets(settings.benchmark)
-    # Not at the top: the simulators' processes import this module too, and need no torch.
+    tasks = chosen_tasks(settings.benchmark, settings.suite, settings.tasks)
+    episodes = [
+        Episode(task, number, state)
+        for task in tasks
+        for number, state in enumerate(libero.init_states(task)[: settings.init_states_per_task])
+    ]
+    made_of = _made_of(params, model, tokenizer, engine.describe(settings.benchmark))
+    work = work_folder("rollout", made_of)
+    clock = Clock(work)
+    starts = range(0, len(episodes), settings.environments)
+    batches = {f"{start:06d}": episodes[start : start + settings.environments] for start in starts}
+    parts = finish_units(
+        Job(
+            work,
+            begin=policy_in_simulators,
+            arguments=(settings, model, tokenizer),
+            units=tuple(Unit(name, batch, len(batch)) for name, batch in batches.items()),
+            noun="episode",
+            suffix=".parquet",
+            asks_model=True,
+            environment=ENVIRONMENT,
+        )
+    )
+    with atomic_folder(out) as folder:
+        rows = join_units(parts, folder)
+        write_json(folder / "made_of.json", made_of)
+        num_videos = len(list(folder.glob("*.mp4")))
+    seconds = clock.seconds()
+    write_timing(timing, seconds, episodes=len(episodes), episodes_per_s=round(len(episodes) / seconds, 3))
+    finish(work)
+    print(describe(rows, {task.name: task.language for task in tasks}))
+    print(f"wrote {out}: {len(rows)} episodes in {seconds:.0f} s, {num_videos} videos. Next: dvc repro report")
+
+
+@contextlib.contextmanager
+def policy_in_simulators(settings: RolloutParams, model: Path, tokenizer: Path) -> Iterator[Work]:
+    """Yield what runs a batch of episodes; in a worker."""
+    rendering.choose_backend()
+    # Not at the top: processes of simulators and the stage's own need no torch.
     from worldvla.model.policy import ChameleonPolicy
 
     policy = ChameleonPolicy.load(model, tokenizer, settings.no_bin, settings.graphs, settings.environments)
     if (policy.chunk, policy.history) != (settings.chunk, settings.history):
         raise ValueError(
-            f"{model}: the model was trained for {policy.chunk} actions and {policy.history} frames, {params} asks for "
+            f"{model}: the model was trained for {policy.chunk} actions and {policy.history} frames, the params ask for "
             f"{settings.chunk} and {settings.history}. Run: dvc repro train@{model.name}"
         )
-    episodes = [
-        Episode(task, number, state)
-        for task in chosen_tasks(settings.benchmark, settings.suite, settings.tasks)
-        for number, state in enumerate(libero.init_states(task)[: settings.init_states_per_task])
-    ]
-    made_of = _made_of(params, model, tokenizer, engine.describe(settings.benchmark))
-    work = work_folder("rollout", made_of)
     make_environment = functools.partial(
         libero.Environment, pixels=settings.pixels, seed=settings.seed, looks=settings.looks
     )
-    with LanePool(make_environment, settings.environments) as pool, atomic_folder(out) as folder:
-        outcomes, seconds = run_rollouts(
-            policy,
-            episodes,
-            pool,
-            history=settings.history,
-            max_steps=settings.max_steps,
-            checkpoint=work / "state.pickle",
-        )
-        write_outcomes(folder / "episodes.parquet", outcomes)
-        write_json(folder / "made_of.json", made_of)
-        videos = record_videos(pool, outcomes, settings.films_per_task, folder)
-    shutil.rmtree(work, ignore_errors=True)
-    write_timing(timing, seconds, episodes=len(episodes), episodes_per_s=round(len(episodes) / seconds, 3))
-    print(describe(outcomes))
-    print(f"wrote {out}: {len(outcomes)} episodes in {seconds:.0f} s, {len(videos)} videos. Next: dvc repro report")
+    # With one core the policy and the simulators only take turns. A process that uses a GPU is not one to render in.
+    alone = num_cores() == 1 and not policy.on_gpu
+    if alone:
+        rendering.forget_hidden_gpus()
+    with LanePool(make_environment, 0 if alone else min(num_cores(), settings.environments)) as pool:
+
+        def roll_out(batch: list[Episode], path: Path, advance: Callable[[int], object]) -> None:
+            outcomes = run_episodes(
+                policy,
+                batch,
+                pool,
+                history=settings.history,
+                max_steps=settings.max_steps,
+                films_per_task=settings.films_per_task,
+                advance=advance,
+            )
+            write_unit(path, outcomes)
+
+        yield roll_out
 
 
 def _made_of(params: Path, model: Path, tokenizer: Path, simulator: str) -> dict[str, str]:

@@ -24,7 +24,7 @@ from worldvla.params import strict
 from worldvla.params.tokenizer import PUBLISHED, TokenizerParams
 from worldvla.running import console
 from worldvla.running.forecast import forecast
-from worldvla.running.unfinished import work_folder
+from worldvla.running.unfinished import finish, work_folder
 from worldvla.sequences import PROMPTS
 from worldvla.tokenizers import reconstruction
 from worldvla.tokenizers.action import ActionTokenizer
@@ -32,7 +32,7 @@ from worldvla.tokenizers.image import ImageTokenizer
 from worldvla.tokenizers.reconstruction import evenly_spaced
 from worldvla.tokenizers.text import TextTokenizer
 from worldvla.tokenizers.vqgan import VQGAN
-from worldvla.tokenizers.vqgan_training import config, forget, train
+from worldvla.tokenizers.vqgan_training import config, train
 from worldvla.tokenizers.weights import load_weights
 
 MEASURED = 400  # frames, evenly spaced over the held-out episodes
@@ -75,7 +75,7 @@ def main(*, params: Path, filtered: Path, split: Path, out: Path) -> None:
         action_tokenizer(settings, actions).save(folder / "actions.json")
         files.write_json(folder / "summary.json", summary)
         reconstruction.draw(folder / "reconstructions.png", images, evenly_spaced(measured, DRAWN))
-    forget(work)
+    finish(work)
     print(
         f"wrote {out}: PSNR {summary['psnr']:.1f} dB, foreground {summary['foreground_psnr']:.1f} dB, "
         f"{summary['num_codes_used']} of {images.num_codes} codes used on {len(sample)} {summary['measured_on']}. Next: encode"
@@ -105,8 +105,11 @@ def expectation(settings: TokenizerParams, training: EpisodeFrames) -> str:
 def image_tokenizer(settings: TokenizerParams, frames: EpisodeFrames, work: Path) -> ImageTokenizer:
     """Return the published VQ-GAN if its weights are given, else train one."""
     if settings.weights is None:
-        with contextlib.closing(unpack(frames, work / "frames.rgb", settings.pixels)) as unpacked:
-            return ImageTokenizer(train(settings, unpacked, work), settings.pixels)
+        path = work / "frames.rgb"
+        with contextlib.closing(unpack(frames, path, settings.pixels)) as unpacked:
+            trained = train(settings, unpacked, work)
+        path.unlink()  # by far the largest of what stays until the result is saved
+        return ImageTokenizer(trained, settings.pixels)
     model = VQGAN(config(settings))
     source = load_weights(model, Path(settings.weights))
     # As the release encodes with the published one: see ImageTokenizer.

@@ -17,12 +17,12 @@ from worldvla.files import atomic_folder, folder_digest, value_digest
 from worldvla.model.batches import Windows
 from worldvla.model.saving import shares, shown, write_model
 from worldvla.model.settings import ModelSettings
-from worldvla.model.training import check, forget, train
+from worldvla.model.training import check, train
 from worldvla.params import strict
 from worldvla.params.train import TrainParams
 from worldvla.running import console
 from worldvla.running.timing import write_timing
-from worldvla.running.unfinished import work_folder
+from worldvla.running.unfinished import finish, work_folder
 from worldvla.tokenizers.action import ActionTokenizer
 from worldvla.tokenizers.image import ImageTokenizer
 from worldvla.tokenizers.text import TextTokenizer
@@ -93,7 +93,7 @@ def train_run(
         )
         write_model(folder, trained, asked, tokenizer, {"run": out.name} | made_of)
     write_timing(timing, trained.seconds, samples=settings.num_steps * settings.batch)
-    forget(work)
+    finish(work)
     last = trained.curve[-1]
     print(f"parts of the loss at the end: {shares(trained.curve)} (train.alpha in conf/ shifts them)")
     print(

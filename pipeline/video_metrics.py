@@ -5,31 +5,42 @@ I3D's features: a row per source and horizon), ``films/`` (the frames of some cl
 Costs a pass of I3D per source, horizon and clip; an interrupted run keeps the features in ``work/video_metrics/``.
 """
 
+import contextlib
 import dataclasses
-import shutil
-import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from worldvla.data.episodes import read_episode, write_table
-from worldvla.data.generated import Generated, read_generated
+from worldvla.arithmetic import ENVIRONMENT
+from worldvla.data.episodes import read_episode, read_table, write_table
+from worldvla.data.generated import REMEDY
 from worldvla.data.splits import read_split
 from worldvla.files import atomic_folder, file_digest, folder_digest, value_digest, write_json
 from worldvla.metrics import videos
-from worldvla.metrics.films import write_films
+from worldvla.metrics.films import chosen, write_films
 from worldvla.metrics.i3d import features
 from worldvla.metrics.perceptual import Lpips, Net
-from worldvla.metrics.videos import Videos
+from worldvla.metrics.sources import TRUTH, Sources
+from worldvla.metrics.videos import Source
 from worldvla.params import strict
 from worldvla.params.video_metrics import VideoMetricsParams
 from worldvla.running import console
+from worldvla.running.job import Job, Unit, Work
 from worldvla.running.timing import write_timing
-from worldvla.running.unfinished import work_folder
+from worldvla.running.unfinished import Clock, finish, work_folder
+from worldvla.running.units import finish_units
 from worldvla.tokenizers.image import ImageTokenizer
 
 CALIBRATION = 16  # training clips that set the statistics of a random network
+CLIPS_PER_UNIT = 8
+# What a unit leaves: the rows of its clips, and their features, and whose, where distances need them.
+SCORES = pa.schema([*videos.CLIPS, ("features", pa.list_(pa.float64())), *videos.EXTRACTOR])
+
+Scored = tuple[Source, list[int]]  # a unit: a source, and the places of the clips
 
 
 def main(
@@ -37,60 +48,97 @@ def main(
 ) -> None:
     """Score the predictions of all models of one suite."""
     settings = strict.read(VideoMetricsParams, params)
-    weights: dict[Net, str | None] = {"vgg": settings.lpips_vgg, "alex": settings.lpips_alex}
-    lpips = {f"lpips_{net}": Lpips(net, Path(path)) for net, path in weights.items() if path is not None}
-    started = time.monotonic()
-    num_frames = max(settings.horizons)
-    predictions = read_generated(generated, settings.models, num_frames)
-    if len(predictions[0].clips) < 2:
+    frame_metrics(settings)  # what is wrong with a file of weights is said before workers start
+    sources = Sources(generated, settings.models, max(settings.horizons), filtered)
+    if len(sources.clips) < 2:
         raise ValueError(
             f"{generated}: one clip, expected at least two, for intervals; raise download.demonstrations_per_task in conf/"
         )
-    clips = [videos.Clip(clip.task, clip.demo, clip.language) for clip in predictions[0].clips]
-    truth = np.stack([read_episode(filtered, clip.task, clip.demo).frames[:num_frames] for clip in clips])
-    sources = all_sources(predictions, truth, ImageTokenizer.load(tokenizer))
-    digests = {f"generated/{one.name}": folder_digest(generated / one.name) for one in predictions}
+    digests = {f"generated/{name}": folder_digest(generated / name) for name in settings.models}
     digests |= {"data": folder_digest(filtered), "tokenizer": folder_digest(tokenizer)}
     digests |= {"params": value_digest(dataclasses.asdict(settings))}
     work = work_folder("video_metrics", [digests, file_digest(split)])
-
-    rows = []
-    with console.Progress(desc="PSNR, SSIM, LPIPS", unit="clip", total=len(sources) * len(clips)) as bar:
-        for source in sources:
-            rows += videos.score_clips(source, truth, clips, settings.horizons, lpips)
-            bar.update(len(clips))
-    # The control is scored frame by frame alone.
-    compared = [source for source in sources if source.actions != "shuffled"]
-    extractor = feature_extractor(settings, filtered, split)
-    num_passes = (len(compared) + 1) * len(settings.horizons) * len(clips)
-    with console.Progress(desc="I3D", unit="clip", total=num_passes) as bar:
-        sets = videos.score_sets(compared, truth, settings.horizons, extractor, settings.seed, work, bar.update)
+    clock = Clock(work)
+    numbers = list(range(len(sources.clips)))
+    blocks = [numbers[start : start + CLIPS_PER_UNIT] for start in numbers[::CLIPS_PER_UNIT]]
+    units = [(source, block) for source in (TRUTH, *sources.scored) for block in blocks]
+    results = finish_units(
+        Job(
+            work,
+            begin=scorer,
+            arguments=(settings, generated, filtered, split, tokenizer),
+            units=tuple(
+                Unit(f"{source.name}-{source.actions}-{block[0]:06d}", (source, block), len(block))
+                for source, block in units
+            ),
+            noun="clip",
+            suffix=".parquet",
+            environment=ENVIRONMENT,
+            asks_model=True,
+        )
+    )
+    rows: dict[Source, list[dict[str, Any]]] = {source: [] for source in (TRUTH, *sources.scored)}
+    for (source, _), result in zip(units, results, strict=True):
+        rows[source] += read_table(result, SCORES, REMEDY)
+    clips = [row for source in sources.scored for row in rows[source]]
+    places = chosen(sources.clips, settings.num_films)
+    images = ImageTokenizer.load(tokenizer)
     with atomic_folder(out) as folder:
-        write_table(folder / "clips.parquet", rows, videos.CLIPS)
+        write_table(folder / "clips.parquet", clips, videos.CLIPS)
+        compared = {source: members for source, members in rows.items() if has_distance(source)}
+        sets = videos.score_sets(compared, TRUTH, settings.horizons, settings.seed)
         write_table(folder / "sets.parquet", sets, videos.SETS)
-        write_films(folder / "films", [Videos("truth", "none", truth), *compared], clips, settings.num_films)
+        films = [sources.videos(source, places, images) for source in compared] if places else []
+        write_films(folder / "films", films, [sources.clips[place] for place in places])
         write_json(folder / "made_of.json", digests)
-    shutil.rmtree(work, ignore_errors=True)
-    write_timing(timing, time.monotonic() - started, clips=len(clips))
-    for source in sources:
-        print(videos.describe(source, rows))
-    print(f"wrote {out}: {len(clips)} clips; distances are {extractor.label}. Next: dvc repro report")
+    write_timing(timing, clock.seconds(), clips=len(sources.clips))
+    finish(work)
+    for source in sources.scored:
+        print(videos.describe(source, clips))
+    print(f"wrote {out}: {len(sources.clips)} clips; distances are {sets[0]['extractor']}. Next: dvc repro report")
 
 
-def all_sources(predictions: list[Generated], truth: NDArray[np.uint8], images: ImageTokenizer) -> list[Videos]:
-    """Return what is scored: every model with true and with shuffled actions, and the baselines."""
-    num_clips, num_frames = truth.shape[:2]
-    flat = truth.reshape(-1, *truth.shape[2:])
-    reconstruction = images.decode(images.encode(flat)).reshape(truth.shape)
-    copy = np.repeat(truth[:, :1], num_frames, axis=1)
-    sources = []
-    for model in predictions:
-        for actions, codes in (("true", model.true), ("shuffled", model.shuffled)):
-            frames = images.decode(codes.reshape(num_clips * num_frames, -1)).reshape(truth.shape)
-            frames[:, 0] = truth[:, 0]  # it was given
-            accuracy = model.code_accuracy if actions == "true" else None
-            sources.append(Videos(model.name, actions, frames, accuracy))
-    return [*sources, Videos("copy", "none", copy), Videos("reconstruction", "none", reconstruction)]
+@contextlib.contextmanager
+def scorer(
+    settings: VideoMetricsParams, generated: Path, filtered: Path, split: Path, tokenizer: Path
+) -> Iterator[Work]:
+    """Yield what scores some clips of a source; in a worker."""
+    images, lpips = ImageTokenizer.load(tokenizer), frame_metrics(settings)
+    sources = Sources(generated, settings.models, max(settings.horizons), filtered)
+    extractor = feature_extractor(settings, filtered, split)
+
+    def score(unit: Scored, path: Path, advance: Callable[[int], object]) -> None:
+        source, numbers = unit
+        rows = []
+        for number in numbers:
+            shown = sources.videos(source, [number], images)
+            clip, truth = [sources.clips[number]], sources.truth([number])
+            # The truth is 80 dB from itself; only its features are asked for.
+            scored = videos.score_clips(shown, truth, clip, settings.horizons, lpips if source != TRUTH else {})
+            if has_distance(source):
+                for row in scored:
+                    found = extractor.features(shown.frames[:, : row["horizon"]])
+                    row |= {
+                        "features": found[0].tolist(),
+                        "extractor": extractor.label,
+                        "extractor_digest": extractor.digest,
+                    }
+            rows += scored
+            advance(1)
+        write_table(path, rows, SCORES)
+
+    yield score
+
+
+def has_distance(source: Source) -> bool:
+    """Return whether a source's features are compared with the truth's: the control is scored frame by frame alone."""
+    return source.actions != "shuffled"
+
+
+def frame_metrics(settings: VideoMetricsParams) -> dict[str, videos.FrameMetric]:
+    """Return LPIPS, by its column, of the networks whose weights are given."""
+    weights: dict[Net, str | None] = {"vgg": settings.lpips_vgg, "alex": settings.lpips_alex}
+    return {f"lpips_{net}": Lpips(net, Path(path)) for net, path in weights.items() if path is not None}
 
 
 def feature_extractor(settings: VideoMetricsParams, filtered: Path, split: Path) -> features.Extractor:

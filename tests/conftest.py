@@ -1,10 +1,11 @@
 """What all tests share."""
 
+import contextlib
 import os
 
 import pytest
 
-from worldvla.simulation.processes import SAME_ARITHMETIC
+from worldvla.arithmetic import SAME_ARITHMETIC
 
 # Before any test imports numpy or torch: tests run side by side with workers, each on one core, and compare a simulation
 # in their own process with one in a worker.
@@ -31,3 +32,23 @@ def store(hub):
     from worldvla.data.hub import fetching
 
     return fetching.snapshot(publication())
+
+
+@pytest.fixture
+def units_here(monkeypatch):
+    """Let stages do their units in this process, one after the other, so that tests may replace what they ask."""
+    from worldvla.running import units
+    from worldvla.running.worker import Worker
+
+    class Here:
+        def __init__(self, machine, job, ledger, num_open):
+            self.folder = job.folder
+
+        def tend(self, standing):
+            with contextlib.suppress(SystemExit):  # of a worker whose unit broke: another one follows
+                Worker(self.folder, (0, 1)).run()
+
+        def end(self):
+            pass
+
+    monkeypatch.setattr(units, "start_workers", Here)

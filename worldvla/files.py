@@ -3,10 +3,12 @@
 import contextlib
 import hashlib
 import json
-import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+PROCESS = secrets.token_hex(4)  # in the names of files that are not whole yet: on a shared disk pids are not unique
 
 
 @contextlib.contextmanager
@@ -25,7 +27,7 @@ def atomic_file(final: Path) -> Iterator[Path]:
     """Yield a scratch path beside ``final`` that replaces it only if the block succeeds."""
     final.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: some writers choose their format by it.
-    scratch = final.with_name(f".partial-{os.getpid()}-{final.name}")
+    scratch = final.with_name(f".partial-{PROCESS}-{final.name}")
     try:
         yield scratch
         scratch.replace(final)

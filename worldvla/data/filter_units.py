@@ -1,13 +1,11 @@
 """The filter's work in units: a few demonstrations of one task, replayed anywhere in any order, joined at the end.
 
-A unit's result is one HDF5 file in a work folder that appears whole or not at all. Units that are there are not done
-again, so an interrupted filter continues; no result depends on the number of workers.
+A unit's result is one HDF5 file.
 """
 
 import json
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,11 +20,8 @@ from worldvla.data.frames import SHARE, size_of
 from worldvla.data.hdf5 import subgroup
 from worldvla.data.raw import demo_names, task_file
 from worldvla.data.trajectories import ACTION_WIDTH, Trajectory, UnusableDemonstrationError, num_steps, read_trajectory
-from worldvla.files import atomic_file
-from worldvla.running.console import Progress
 from worldvla.running.cores import num_cores
 from worldvla.running.forecast import forecast
-from worldvla.simulation.processes import begin_worker, spawn_context
 
 DEMOS_PER_UNIT = 10  # about ten seconds at mini, a few minutes on LIBERO: an interruption loses no more
 BYTES_PER_STEP = 1500  # of states, actions and the rest but frames, and of HDF5's bookkeeping
@@ -44,54 +39,58 @@ class FilterTask:
 
 
 @dataclass(frozen=True)
-class Unit:
+class Demos:
     """Demonstrations of one task that one worker replays."""
 
     task: FilterTask
     raw: Path  # the task's raw file
-    demos: tuple[str, ...]
-    result: Path  # the unit's file in the work folder
+    names: tuple[str, ...]
 
 
-def cut_units(tasks: Iterable[FilterTask], raw: Path, work: Path) -> list[Unit]:
+def cut(tasks: Iterable[FilterTask], raw: Path) -> list[Demos]:
     """Cut the raw files of a suite into units, in task order and by demonstration number."""
     units = []
     for task in tasks:
         path = task_file(raw, task.name)
-        demos = demo_names(path)
-        for start in range(0, len(demos), DEMOS_PER_UNIT):
-            result = work / task.name / f"{start:06d}.hdf5"
-            units.append(Unit(task, path, tuple(demos[start : start + DEMOS_PER_UNIT]), result))
+        names = demo_names(path)
+        units += [
+            Demos(task, path, tuple(names[start : start + DEMOS_PER_UNIT]))
+            for start in range(0, len(names), DEMOS_PER_UNIT)
+        ]
     return units
 
 
-def expectation(units: list[Unit]) -> str:
+def expectation(units: list[Demos]) -> str:
     """Return what the frames of all units will need, in words: each is stored twice, each worker holds an episode."""
-    lengths = [length for unit in units for length in num_steps(unit.raw, unit.demos)]
+    lengths = [length for unit in units for length in num_steps(unit.raw, unit.names)]
     pixels = units[0].task.pixels
     disk = 2 * (SHARE * size_of(sum(lengths), pixels) + BYTES_PER_STEP * sum(lengths))
     memory = min(num_cores(), len(units)) * size_of(max(lengths), pixels)
     return forecast(sum(lengths), pixels, disk, memory)
 
 
-def run_unit(unit: Unit, build: Callable[[], AbstractContextManager[Simulator]]) -> int:
-    """Replay a unit's demonstrations and write its result; return how many there were.
+def replay_all(
+    unit: Demos, path: Path, build: Callable[[], AbstractContextManager[Simulator]], advance: Callable[[int], object]
+) -> None:
+    """Replay a unit's demonstrations and write its result.
 
     A demonstration that cannot be replayed is dropped with its reason, once a new simulator has replayed its own scene:
     a broken simulator ends the filter.
 
     Args:
         unit: what to replay.
+        path: of the file to write.
         build: makes a simulator of the unit's task.
+        advance: told the number of demonstrations that are done, now and then.
 
     Raises:
         ValueError: the demonstrations are of another scene.
         Exception: what the simulator raises, if it does not run its own scene either.
     """
     verdicts = []
-    remaining = deque(unit.demos)
+    remaining = deque(unit.names)
     proven = True  # a simulator that failed shows that it was the demonstration's fault
-    with atomic_file(unit.result) as scratch, h5py.File(scratch, "w") as file:
+    with h5py.File(path, "w") as file:
         data = file.create_group("data")
         while remaining or not proven:
             with build() as simulator:
@@ -106,8 +105,8 @@ def run_unit(unit: Unit, build: Callable[[], AbstractContextManager[Simulator]])
                         write_episode(data, episode)
                     del episode  # or it would be held beside the next one's frames
                     proven = not verdict.reason.startswith(BREAKS)
+                    advance(1)
         data.attrs["verdicts"] = json.dumps(verdicts)
-    return len(unit.demos)
 
 
 def _judge(simulator: Simulator, width: int, raw: Path, demo: str) -> tuple[Verdict, FilteredEpisode | None]:
@@ -129,32 +128,15 @@ def _judge(simulator: Simulator, width: int, raw: Path, demo: str) -> tuple[Verd
         return Verdict(demo, False, f"{BREAKS} ({reason})", len(trajectory.actions), 0, 0), None
 
 
-def run_units(units: list[Unit], run: Callable[[Unit], int]) -> None:
-    """Do the units that are not done yet in one worker process per core; ``run`` is called in a worker."""
-    todo = [unit for unit in units if not unit.result.exists()]
-    total = sum(len(unit.demos) for unit in units)
-    done = total - sum(len(unit.demos) for unit in todo)
-    with (
-        ProcessPoolExecutor(num_cores(), spawn_context(), begin_worker) as pool,
-        Progress(desc="replay", unit="demo", total=total, initial=done) as bar,
-    ):
-        try:
-            for future in as_completed([pool.submit(run, unit) for unit in todo]):
-                bar.update(future.result())
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def join_units(units: Iterable[Unit], out: Path) -> list[dict[str, Any]]:
-    """Write the filtered files of all tasks and ``episodes.parquet`` from finished units, and return its rows.
+def join_units(units: Sequence[Demos], results: Sequence[Path], out: Path) -> list[dict[str, Any]]:
+    """Write the filtered files of all tasks and ``episodes.parquet`` from the units' results, and return its rows.
 
     Raises:
         ValueError: no demonstration of a task was kept.
     """
     units_by_task = defaultdict(list)
-    for unit in units:
-        units_by_task[unit.task].append(unit)
+    for unit, result in zip(units, results, strict=True):
+        units_by_task[unit.task].append((unit, result))
     rows = []
     for task, members in units_by_task.items():
         with h5py.File(task_file(out, task.name), "w") as file:
@@ -162,11 +144,11 @@ def join_units(units: Iterable[Unit], out: Path) -> list[dict[str, Any]]:
             data.attrs["task"] = task.name
             data.attrs["language"] = task.language
             data.attrs["pixels"] = task.pixels
-            verdicts = [verdict for unit in members for verdict in _copy_unit(unit, data)]
+            verdicts = [verdict for _, result in members for verdict in _copy(result, data)]
         if not any(verdict.kept for verdict in verdicts):
             reasons = summary(verdict.reason for verdict in verdicts)
             raise ValueError(
-                f"{members[0].raw}: no demonstration of '{task.name}' succeeds when it is replayed ({reasons}); expected "
+                f"{members[0][0].raw}: no demonstration of '{task.name}' succeeds when it is replayed ({reasons}); expected "
                 "at least one; check that simulator and assets are those of the recording, or record again: "
                 "dvc repro -f download"
             )
@@ -176,9 +158,9 @@ def join_units(units: Iterable[Unit], out: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _copy_unit(unit: Unit, data: h5py.Group) -> Iterator[Verdict]:
+def _copy(result: Path, data: h5py.Group) -> Iterator[Verdict]:
     """Copy a unit's episodes as they are stored, and yield its verdicts."""
-    with h5py.File(unit.result, "r") as file:
+    with h5py.File(result, "r") as file:
         source = subgroup(file, "data")
         verdicts = [Verdict(**verdict) for verdict in json.loads(str(source.attrs["verdicts"]))]
         for verdict in verdicts:

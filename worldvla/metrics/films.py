@@ -10,19 +10,18 @@ from worldvla.files import write_json
 from worldvla.metrics.videos import Clip, Videos
 
 
-def write_films(folder: Path, sources: Sequence[Videos], clips: Sequence[Clip], num_films: int) -> None:
-    """Write ``films.json`` and ``<number>/<source>.png`` of at most ``num_films`` clips.
-
-    Chosen by a rule: the first clip of every task in the order of the clips, then the second of every task, and so on.
-    """
+def write_films(folder: Path, sources: Sequence[Videos], clips: Sequence[Clip]) -> None:
+    """Write ``films.json`` and ``<number>/<source>.png`` of some clips as all sources show them."""
     folder.mkdir()
     films = []
-    for number, place in enumerate(chosen(clips, num_films)):
-        for source in sources:
-            frames = source.frames[place]
+    for number, clip in enumerate(clips):
+        for videos in sources:
+            frames = videos.frames[number]
             (folder / str(number)).mkdir(exist_ok=True)
-            Image.fromarray(np.concatenate(list(frames), axis=1)).save(folder / str(number) / f"{source.source}.png")
-        clip, frames = clips[place], sources[0].frames[place]
+            Image.fromarray(np.concatenate(list(frames), axis=1)).save(
+                folder / str(number) / f"{videos.source.name}.png"
+            )
+        frames = sources[0].frames[number]
         films.append(
             {
                 "number": number,
@@ -37,7 +36,10 @@ def write_films(folder: Path, sources: Sequence[Videos], clips: Sequence[Clip], 
 
 
 def chosen(clips: Sequence[Clip], num_films: int) -> list[int]:
-    """Return the places of the clips to show."""
+    """Return the places of at most ``num_films`` clips to show.
+
+    By a rule: the first clip of every task in the order of the clips, then the second of every task, and so on.
+    """
     seen: dict[str, int] = {}
     ranked = []
     for place, clip in enumerate(clips):

@@ -5,20 +5,16 @@ the scores: identical frames count 80 dB, which makes a clip of 10 frames up to 
 ``_with_first`` count it, as the script of the paper's successor does.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from worldvla.files import atomic_file
 from worldvla.metrics import frechet
 from worldvla.metrics.frames import psnr, ssim
-from worldvla.metrics.i3d.features import Extractor
 
 MIN_CLIPS_FOR_FLOOR = 4  # below, halves of the truth have no covariance
 METRICS = ("psnr", "ssim", "lpips_vgg", "lpips_alex")
@@ -32,12 +28,13 @@ CLIPS = pa.schema(
         ("code_accuracy", pa.float64()),
     ]
 )
+EXTRACTOR_NAMES = ("extractor", "extractor_digest")  # the label of its distances, the sha256 of its weights
+EXTRACTOR = [(name, pa.string()) for name in EXTRACTOR_NAMES]
 SETS = pa.schema(
     [
         *_KEYS,
         ("num_clips", pa.int32()),
-        ("extractor", pa.string()),
-        ("extractor_digest", pa.string()),
+        *EXTRACTOR,
         *((name, pa.float64()) for name in ("distance", "low", "high", "upstream_distance", "floor")),
     ]
 )
@@ -53,16 +50,26 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Videos:
-    """The clips as one source shows them.
+class Source:
+    """Who shows clips.
 
-    ``source`` is a variant, ``copy`` (the given frame all the time) or ``reconstruction`` (the truth through the image
-    tokenizer: the best that its codes can show). ``actions`` is ``true``, ``shuffled`` (the control), or ``none``.
+    ``name`` is a variant, ``copy`` (the given frame all the time), ``reconstruction`` (the truth through the image
+    tokenizer: the best that its codes can show) or ``truth``. ``actions`` is ``true``, ``shuffled`` (the control), or
+    ``none``.
+    """
+
+    name: str
+    actions: str
+
+
+@dataclass(frozen=True)
+class Videos:
+    """Clips as one source shows them.
+
     ``frames`` are uint8 [clips, T, H, W, 3]; ``code_accuracy`` [clips], if the source has one.
     """
 
-    source: str
-    actions: str
+    source: Source
     frames: NDArray[np.uint8]
     code_accuracy: Sequence[float | None] | None = None
 
@@ -96,7 +103,7 @@ def score_clips(
     for number, clip in enumerate(clips):
         scores = {name: metric(videos.frames[number], truth[number]) for name, metric in metrics.items()}
         for horizon in horizons:
-            row = {"source": videos.source, "actions": videos.actions, "horizon": horizon}
+            row = {"source": videos.source.name, "actions": videos.source.actions, "horizon": horizon}
             row |= {"task": clip.task, "demo": clip.demo, "language": clip.language}
             for name in METRICS:
                 row[name] = scores[name][1:horizon].mean() if name in scores else None
@@ -107,80 +114,59 @@ def score_clips(
 
 
 def score_sets(
-    sources: Sequence[Videos],
-    truth: NDArray[np.uint8],
-    horizons: Sequence[int],
-    extractor: Extractor,
-    seed: int,
-    work: Path,
-    done: Callable[[int], object],
+    rows: Mapping[Source, Sequence[dict[str, Any]]], truth: Source, horizons: Sequence[int], seed: int
 ) -> list[dict[str, Any]]:
     """Return the rows of ``SETS``: the distance of every source from the truth at every horizon.
 
     Args:
-        sources: what is scored, no two of one name.
-        truth: uint8 [clips, T, H, W, 3].
-        horizons: lengths in frames, T at most.
-        extractor: what makes the features; its label names the distances.
+        rows: of every source, one per clip and horizon, in the order of the clips: ``horizon``, ``features`` (float [400])
+            and the ``EXTRACTOR`` that made them, whose label names the distances.
+        truth: the source that is the truth.
+        horizons: lengths in frames.
         seed: of the bootstrap and of the halves that the floor is measured on.
-        work: folder that keeps the features, to go on from after an interruption.
-        done: told the number of clips after each that has passed the network.
+
+    Raises:
+        ValueError: the features are of more than one extractor.
     """
-    rows = []
+    made_by = {tuple(row[name] for name in EXTRACTOR_NAMES) for members in rows.values() for row in members}
+    if len(made_by) > 1:
+        raise ValueError(
+            f"features are of {len(made_by)} extractors, {sorted(made_by)}; expected one; the workers' machines differ in "
+            "their arithmetic: delete work/video_metrics and run it on machines of one kind"
+        )
+    scored = []
     for horizon in horizons:
-        extract = partial(_extract, extractor=extractor, horizon=horizon, work=work, done=done)
-        true_features = extract("truth", truth)
-        floor = frechet.floor(true_features, seed=seed) if len(truth) >= MIN_CLIPS_FOR_FLOOR else None
-        for source in sources:
-            features = extract(source.source, source.frames)
-            low, high = frechet.bootstrap_interval(features, true_features, seed=seed)
-            rows.append(
+        features = {
+            source: np.array([row["features"] for row in members if row["horizon"] == horizon])
+            for source, members in rows.items()
+        }
+        true = features.pop(truth)
+        floor = frechet.floor(true, seed=seed) if len(true) >= MIN_CLIPS_FOR_FLOOR else None
+        for source, found in features.items():
+            low, high = frechet.bootstrap_interval(found, true, seed=seed)
+            scored.append(
                 {
-                    "source": source.source,
+                    "source": source.name,
                     "actions": source.actions,
                     "horizon": horizon,
-                    "num_clips": len(features),
-                    "extractor": extractor.label,
-                    "extractor_digest": extractor.digest,
-                    "distance": frechet.frechet_distance(features, true_features),
+                    "num_clips": len(found),
+                    **dict(zip(EXTRACTOR_NAMES, next(iter(made_by)), strict=True)),
+                    "distance": frechet.frechet_distance(found, true),
                     "low": low,
                     "high": high,
-                    "upstream_distance": frechet.upstream_distance(features, true_features),
+                    "upstream_distance": frechet.upstream_distance(found, true),
                     "floor": floor,
                 }
             )
-    return rows
+    return scored
 
 
-def _extract(
-    name: str,
-    frames: NDArray[np.uint8],
-    extractor: Extractor,
-    horizon: int,
-    work: Path,
-    done: Callable[[int], object],
-) -> NDArray[np.float64]:
-    """Return the features of the beginnings of clips, from the work folder if they are there."""
-    path = work / f"{extractor.digest[:16]}-{name}-{horizon}.npy"
-    if path.exists():
-        done(len(frames))
-        return np.load(path)
-    rows = []
-    for clip in frames:
-        rows.append(extractor.features(clip[None, :horizon]))
-        done(1)
-    features = np.concatenate(rows)
-    with atomic_file(path) as scratch:
-        np.save(scratch, features)
-    return features
-
-
-def describe(videos: Videos, rows: Sequence[dict[str, Any]]) -> str:
+def describe(source: Source, rows: Sequence[dict[str, Any]]) -> str:
     """Return a line on one source for people: its mean PSNR at every horizon."""
     psnr_by_horizon: dict[int, list[float]] = {}
     for row in rows:
-        if (row["source"], row["actions"]) == (videos.source, videos.actions):
+        if (row["source"], row["actions"]) == (source.name, source.actions):
             psnr_by_horizon.setdefault(row["horizon"], []).append(row["psnr"])
     means = ", ".join(f"{np.mean(values):.2f} dB at {horizon} frames" for horizon, values in psnr_by_horizon.items())
-    actions = "" if videos.actions == "none" else f" with {videos.actions} actions"
-    return f"{videos.source}{actions}: PSNR {means}"
+    actions = "" if source.actions == "none" else f" with {source.actions} actions"
+    return f"{source.name}{actions}: PSNR {means}"

@@ -39,6 +39,11 @@ class ChameleonPolicy:
         return cls(TrainedModel.load(model, tokenizer, "action", batch), no_bin, graphs)
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether answers are computed on a GPU."""
+        return self._model.device.type != "cpu"
+
+    @property
     def history(self) -> int:
         """Number of frames that a query holds (fewer at the start of an episode)."""
         return self._model.settings.history

@@ -1,8 +1,6 @@
 """Training of one run: on a CPU deterministic, and resumable bit for bit."""
 
 import math
-import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +18,7 @@ from worldvla.model.config import ChameleonConfig
 from worldvla.model.losses import CLASSES, AnswerLoss, Loss
 from worldvla.params.train import TrainParams
 from worldvla.running.console import Progress
-from worldvla.running.unfinished import checkpoint_file, read_checkpoint
+from worldvla.running.unfinished import Clock, checkpoint_file, read_checkpoint
 from worldvla.vocabulary import Vocabulary
 
 VALIDATION_SAMPLES = 256
@@ -95,8 +93,7 @@ def train(
         hidden = model(*(batch.part for batch in batches))
         return answer_loss(hidden, [batch.targets for batch in batches], model.lm_head)
 
-    curve, seconds = _resume(work, model, optimizer, device)
-    started = time.monotonic() - seconds
+    curve, clock = _resume(work, model, optimizer, device), Clock(work)
     total = params.num_steps * params.batch
     bar = Progress(total=total, initial=len(curve) * params.batch, desc="train", unit="sample")
     for step in range(len(curve), params.num_steps):
@@ -121,10 +118,12 @@ def train(
         bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
         curve.append(row)
         bar.update(params.batch)
-        if (step + 1) % params.checkpoint_every == 0 and step + 1 < params.num_steps:
-            _save(work, model, optimizer, curve, time.monotonic() - started)
+        clock.note()
+        # After the last step, too: what follows may be interrupted as well.
+        if (step + 1) % params.checkpoint_every == 0 or step + 1 == params.num_steps:
+            _save(work, model, optimizer, curve)
     bar.close()
-    return Trained(model.to("cpu").eval(), curve, time.monotonic() - started)
+    return Trained(model.to("cpu").eval(), curve, clock.seconds())
 
 
 def check(params: TrainParams, ids: Vocabulary, start: Path | None) -> ChameleonConfig:
@@ -218,27 +217,22 @@ def _validate(
     return {name: sum(values) / len(values) if values else None for name, values in measured.items()}
 
 
-def _save(work: Path, model: Chameleon, optimizer: torch.optim.Optimizer, curve: list[Any], seconds: float) -> None:
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "curve": curve, "seconds": seconds}
+def _save(work: Path, model: Chameleon, optimizer: torch.optim.Optimizer, curve: list[Any]) -> None:
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "curve": curve}
     with checkpoint_file(work / "checkpoint.pt") as stream:
         torch.save(state, stream)
 
 
 def _resume(
     work: Path, model: Chameleon, optimizer: torch.optim.Optimizer, device: torch.device
-) -> tuple[list[dict[str, Any]], float]:
-    """Load the checkpoint, if there is one; return the curve so far and the seconds that it took."""
+) -> list[dict[str, Any]]:
+    """Load the checkpoint, if there is one; return the curve so far."""
     # For a GPU mapped, not read: no second model and optimizer, there or here.
     path, mapped = work / "checkpoint.pt", device.type != "cpu"
     state = read_checkpoint(path, lambda path: torch.load(path, map_location="cpu", weights_only=True, mmap=mapped))
     if state is None:
-        return [], 0.0
+        return []
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     print(f"train: going on from step {len(state['curve'])} ({path})")
-    return state["curve"], state["seconds"]
-
-
-def forget(work: Path) -> None:
-    """Delete the checkpoints of a finished training."""
-    shutil.rmtree(work, ignore_errors=True)
+    return state["curve"]

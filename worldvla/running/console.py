@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 from tqdm import tqdm
 
+from worldvla.running.unfinished import sweep
+
 LOG_EVERY_S = 30  # off a terminal a bar is a log line, this far apart
 
 
@@ -49,6 +51,7 @@ def run(main: Callable[..., None]) -> NoReturn:
     stage = Path(inspect.getfile(main)).stem
     started = time.monotonic()
     try:
+        sweep()
         main(**arguments)
     except ValueError as error:
         sys.exit(f"{stage}: {error}")

@@ -1,12 +1,12 @@
-"""Simulators in worker processes. A lane is one simulator with one episode at a time; a worker hosts several lanes.
+"""Simulators in processes of their own. A lane is one simulator with one episode at a time; a process hosts several lanes.
 
-    main process                worker 0: lanes 0, 2, 4     worker 1: lanes 1, 3, 5
+    worker, with the policy     process 0: lanes 0, 2, 4    process 1: lanes 1, 3, 5
     execute({lane: Call})  -->  Call, Call, Call            Call, Call, Call
     {lane: Reply}          <--  Reply, Reply, Reply         Reply, Reply, Reply
 
 A call says all that its reply depends on: the episode, what was executed before, what to execute now. The simulator that
 a lane keeps is only a shortcut; one that is not where the call begins restarts the episode and executes ``before`` again.
-So replies do not depend on the number of workers, and an interrupted run or a failed simulator goes on exactly.
+So replies do not depend on the number of processes, and a failed simulator goes on exactly.
 """
 
 import contextlib
@@ -14,15 +14,15 @@ import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from worldvla.running.cores import num_cores
+from worldvla.running.watching import end_with_parent
+from worldvla.simulation import rendering
 from worldvla.simulation.processes import spawn_context
 from worldvla.simulation.tasks import Task
-from worldvla.simulation.videos import VIDEO_PIXELS, write_video
+from worldvla.simulation.videos import VIDEO_PIXELS
 
 
 def no_actions() -> np.ndarray:
@@ -71,7 +71,7 @@ class Call:
     before: np.ndarray = field(default_factory=no_actions)  # float64 [t, 7], all actions of the episode so far
     actions: np.ndarray = field(default_factory=no_actions)  # float64 [k, 7]
     num_frames: int = 0  # render the frames after the last of these actions; without actions: the episode's first frame
-    video: Path | None = None  # also render every frame, larger, into this file
+    film: bool = False  # also render every frame, larger
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +81,9 @@ class Reply:
     success: bool
     num_steps: int  # actions executed, without ``before``
     frames: np.ndarray  # uint8 [m, pixels, pixels, 3]; m <= num_frames; none after a success
+    film: (
+        np.ndarray
+    )  # uint8 [m, VIDEO_PIXELS, VIDEO_PIXELS, 3]; the first frame, or one after each action; none unasked
 
 
 class Lane:
@@ -98,6 +101,12 @@ class Lane:
             self._forget()
             return self._execute(call)
 
+    def close(self) -> None:
+        """Free the simulator."""
+        if self._simulator is not None:
+            self._simulator.close()
+        self._forget()
+
     def _forget(self) -> None:
         self._simulator: Simulator | None = None
         self._task: Task | None = None
@@ -106,31 +115,27 @@ class Lane:
     def _execute(self, call: Call) -> Reply:
         simulator = self._simulator_at(call)
         frames = [] if len(call.actions) or not call.num_frames else [simulator.frame()]
-        film = [simulator.frame(pixels=VIDEO_PIXELS)] if call.video else []
+        film = [simulator.frame(pixels=VIDEO_PIXELS)] if call.film and not len(call.actions) else []
         self._position = None  # until the call is done
         success, num_steps = False, 0
         for action in call.actions:
             success = simulator.step(action)
             num_steps += 1
-            if call.video:
+            if call.film:
                 film.append(simulator.frame(pixels=VIDEO_PIXELS))
             if success:
                 frames = []
                 break
             if num_steps > len(call.actions) - call.num_frames:
                 frames.append(simulator.frame())
-        if call.video:
-            write_video(call.video, np.stack(film))
         self._position = (call.episode.task.name, call.episode.init_state, len(call.before) + num_steps)
-        return Reply(success, num_steps, np.stack(frames) if frames else np.zeros((0, 0, 0, 3), np.uint8))
+        return Reply(success, num_steps, _stacked(frames), _stacked(film))
 
     def _simulator_at(self, call: Call) -> Simulator:
         """Return the simulator, in the state where the call begins."""
         episode = call.episode
         if self._simulator is None or self._task != episode.task:
-            if self._simulator is not None:
-                self._simulator.close()
-            self._forget()
+            self.close()
             self._simulator, self._task = self._make_simulator(episode.task), episode.task
         if self._position != (episode.task.name, episode.init_state, len(call.before)):
             self._position = None
@@ -140,21 +145,26 @@ class Lane:
         return self._simulator
 
 
-class LanePool:
-    """Lanes in spawned worker processes, as a context manager. A lane builds its simulator at its first call."""
+def _stacked(frames: list[np.ndarray]) -> np.ndarray:
+    return np.stack(frames) if frames else np.zeros((0, 0, 0, 3), np.uint8)
 
-    def __init__(self, make_simulator: Callable[[Task], Simulator], num_lanes: int, num_workers: int | None = None):
-        """Start the workers.
+
+class LanePool:
+    """Lanes in processes of their own or in this one, as a context manager. A lane builds its simulator at its first call."""
+
+    def __init__(self, make_simulator: Callable[[Task], Simulator], num_processes: int):
+        """Start the processes.
 
         Args:
-            make_simulator: builds a task's simulator in the worker; it is pickled.
-            num_lanes: how many simulators at most.
-            num_workers: how many processes; as many as cores, if not given.
+            make_simulator: builds a task's simulator; it is pickled.
+            num_processes: how many; 0: the lanes are in this process, which runs them one after the other.
         """
-        self.num_lanes = num_lanes
+        self._make_simulator = make_simulator
+        self._own: dict[int, Lane] = {}
         self._workers = []
-        context = spawn_context()
-        for _ in range(min(num_workers or num_cores(), num_lanes)):
+        context = spawn_context() if num_processes else None
+        for _ in range(num_processes):
+            assert context is not None
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(theirs, make_simulator), daemon=True)
             process.start()
@@ -166,18 +176,25 @@ class LanePool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the workers, whatever they are doing."""
+        """End the processes, whatever they are doing, and the simulators of this one."""
+        for lane in self._own.values():
+            lane.close()
         for process, connection in self._workers:
             process.terminate()
             process.join()
             connection.close()
 
     def execute(self, calls: Mapping[int, Call]) -> dict[int, Reply]:
-        """Execute one call per lane, in parallel over the workers, and return the reply of each lane.
+        """Execute one call per lane, in parallel over the processes, and return the reply of each lane.
 
         Raises:
-            ValueError: a simulator raised twice, or a worker died. It is the simulator's failure, never the policy's.
+            RuntimeError: a simulator raised twice, or a process died. It is the simulator's failure, never the policy's.
         """
+        if not self._workers:
+            answer = _answer(self._own, calls, self._make_simulator)
+            if isinstance(answer, str):
+                raise RuntimeError(answer)
+            return answer
         shares = [
             {lane: call for lane, call in calls.items() if lane % len(self._workers) == worker}
             for worker in range(len(self._workers))
@@ -192,19 +209,21 @@ class LanePool:
             except (EOFError, ConnectionResetError):
                 process.join()
                 episodes = "; ".join(str(call.episode) for call in share.values())
-                raise ValueError(
+                raise RuntimeError(
                     f"a simulator process died with exit code {process.exitcode} during {episodes}; "
                     "if memory ran out, lower rollout.environments; else run the same command to continue"
                 ) from None
             if isinstance(answer, str):
-                raise ValueError(answer)
+                raise RuntimeError(answer)
             replies |= answer
         return dict(sorted(replies.items()))
 
 
 def _serve(connection: Connection, make_simulator: Callable[[Task], Simulator]) -> None:
-    """Answer calls in a worker process until the main process is gone."""
+    """Answer calls in a process of its own until the main process is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to handle
+    end_with_parent()
+    rendering.forget_hidden_gpus()
     lanes: dict[int, Lane] = {}
     with contextlib.suppress(EOFError, ConnectionError):
         while True:

@@ -1,7 +1,6 @@
 """Headless OpenGL: which backend MuJoCo uses, and the words to say when there is none."""
 
 import ctypes.util
-import multiprocessing
 import os
 import re
 
@@ -31,8 +30,6 @@ def choose_backend() -> str:
     os.environ["MUJOCO_GL"] = asked or found[0]
     # llvmpipe's own threads cost more than they bring, and workers multiply them.
     os.environ.setdefault("LP_NUM_THREADS", "1")
-    if multiprocessing.parent_process() is not None:
-        forget_hidden_gpus()
     return os.environ["MUJOCO_GL"]
 
 

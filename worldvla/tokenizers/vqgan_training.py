@@ -1,6 +1,5 @@
 """Training of the image tokenizer: a fixed number of steps, deterministic, and resumable bit for bit."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +65,11 @@ def train(params: TokenizerParams, frames: Frames, work: Path) -> VQGAN:
             raise ValueError(f"tokenizer step {step + 1}: the loss is {loss}; lower tokenizer.learning_rate in conf/")
         bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
         bar.update(params.batch)
-        if (step + 1) % params.checkpoint_every == 0 and step + 1 < params.steps:
+        # After the last step, too: what follows may be interrupted as well.
+        if (step + 1) % params.checkpoint_every == 0 or step + 1 == params.steps:
             training.save(checkpoint, step + 1)
     bar.close()
     return training.model.cpu().eval()
-
-
-def forget(work: Path) -> None:
-    """Delete the checkpoints of a training that has ended."""
-    shutil.rmtree(work, ignore_errors=True)
 
 
 class _Training:

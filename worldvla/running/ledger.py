@@ -1,0 +1,151 @@
+"""What has become of every unit of some work: a folder that any number of workers on any number of machines share.
+
+    work/rollout/4f0c.../
+      job.json          what to do, for people and workers     job.pickle    its arguments
+      leases/           <unit>.<attempt>                       worldvla/running/leases.py
+      results/          <unit>.<sha256><suffix>                whole files only: each is moved there when it is written
+
+A result bears the digest of its content in its name. So a unit that two workers did is there once, a damaged result is
+found, and a unit that came out in two ways, which no unit may, is found too.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from worldvla.files import PROCESS, file_digest
+from worldvla.running.leases import FAILED, RELEASED, RUNNING, Attempt, Lease, Leases
+
+STAGE = "stage"  # the lease of the stage itself: one at a time merges, and deletes
+# Kinds of failures: a ValueError, which would come again; a full disk; anything else.
+REFUSED, FULL, BROKE = "refused", "full", "broke"
+
+MAX_FAILURES = 2  # of a unit that raised
+MAX_LOSSES = 3  # of a unit whose worker died: chance strikes twice
+MAX_ATTEMPTS = 10  # with those that were given up in order, as at the end of a job's time
+
+DIGEST_LENGTH = 32
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where the units stand."""
+
+    done: dict[str, Path]  # unit -> result
+    attempts: dict[str, Attempt]  # unit -> its last attempt, of those that are not done
+    running: list[str]
+    lost: list[str]  # units whose last attempt's worker died, to be done again
+
+
+class Ledger:
+    """The units of one folder. Names are unique and fit to be those of files, without dots."""
+
+    def __init__(self, folder: Path, units: Iterable[str], suffix: str) -> None:
+        """Make the folder, if it is not there.
+
+        Args:
+            folder: ``work/<stage>/<digest>``; the digest is of all that decides the results.
+            units: their names.
+            suffix: of the files of results, with its dot.
+        """
+        self.folder, self.units, self.suffix = folder, tuple(units), suffix
+        self._results = folder / "results"
+        self.leases = Leases(folder / "leases")
+        for path in (self._results, self.leases.folder):
+            path.mkdir(parents=True, exist_ok=True)
+
+    def results(self) -> dict[str, Path]:
+        """Return the results that are there, by unit.
+
+        Raises:
+            ValueError: a unit came out in two ways.
+        """
+        found: dict[str, list[Path]] = defaultdict(list)
+        for file in sorted(os.listdir(self._results)):
+            if not file.startswith("."):
+                found[file.split(".")[0]].append(self._results / file)
+        for unit, paths in found.items():
+            if len(paths) > 1:
+                raise ValueError(
+                    f"{self._results}: '{unit}' has two results that differ, {paths[0].name} and {paths[1].name}; expected "
+                    "the same bytes from every worker; see whether the machines have the same packages, delete both and "
+                    "run the same command"
+                )
+        return {unit: paths[0] for unit, paths in found.items()}
+
+    def scratch(self, unit: str) -> Path:
+        """Return the path to write a unit's result to, until it is whole."""
+        return self._results / f".partial-{PROCESS}-{unit}{self.suffix}"
+
+    def keep(self, unit: str, scratch: Path) -> None:
+        """Make a written file the result of its unit."""
+        scratch.rename(self._results / f"{unit}.{file_digest(scratch)[:DIGEST_LENGTH]}{self.suffix}")
+
+    def standing(self) -> Standing:
+        """Return where the units stand now."""
+        done = self.results()
+        attempts = {name: attempt for name, attempt in self.leases.last().items() if name not in {*done, STAGE}}
+        lost = [name for name, attempt in attempts.items() if self.leases.is_lost(name, attempt)]
+        running = [name for name, one in attempts.items() if one.state == RUNNING and name not in lost]
+        return Standing(done, attempts, running, lost)
+
+    def take(self, unit: str, standing: Standing) -> Lease | None:
+        """Take a unit that nobody has in hand; None if somebody has, or if it has failed for good."""
+        if unit in standing.done or unit in standing.running:
+            return None
+        last = standing.attempts.get(unit)
+        if last and self.verdict(unit):
+            return None
+        return self.leases.take(unit, last)
+
+    def verdict(self, unit: str) -> Attempt | None:
+        """Return the last failure of a unit that is not to be tried again, if it is one."""
+        attempts = self.leases.of(unit)
+        failures = [one for one in attempts if one.state == FAILED]
+        # An attempt that another one followed was taken for lost.
+        losses = [one for one in attempts if one.state == RUNNING and one is not attempts[-1]]
+        losses += [one for one in attempts[-1:] if self.leases.is_lost(unit, one)]
+        if any(one.kind in (REFUSED, FULL) for one in failures) or len(failures) >= MAX_FAILURES:
+            return failures[-1]
+        if len(losses) >= MAX_LOSSES:
+            return losses[-1]
+        return attempts[-1] if len(attempts) >= MAX_ATTEMPTS else None
+
+    def begin_again(self) -> None:
+        """Forget how attempts ended, for a new run of the stage: every unit has its chances anew."""
+        for name in self.units:
+            for attempt in self.leases.of(name):
+                if attempt.state != RUNNING or attempt.holder_is_gone:
+                    self.leases.forget(name, attempt)
+
+    def verified(self) -> dict[str, Path]:
+        """Return the results in the order of the units; a damaged one is named, thrown away, and not among them.
+
+        A result was written whole; only a disk, or a person, damages it.
+        """
+        results = self.results()
+        for unit, path in list(results.items()):
+            if file_digest(path)[:DIGEST_LENGTH] != path.name.split(".")[1]:
+                print(
+                    f"{path}: damaged; expected the content that its name is the digest of; thrown away, to be done again"
+                )
+                path.unlink()
+                del results[unit]
+        return {unit: results[unit] for unit in self.units if unit in results}
+
+
+def fate(unit: str, attempt: Attempt) -> str:
+    """Return what became of a unit that is not tried again, in a sentence."""
+    if attempt.state == RUNNING:
+        return (
+            f"the worker of '{unit}' died {MAX_LOSSES} times, the last time as {attempt.where}; if memory ran out, lower "
+            "the number of workers in machine.yaml; else run the same command to continue"
+        )
+    if attempt.state == RELEASED:
+        return (
+            f"'{unit}' was begun {MAX_ATTEMPTS} times and never finished; expected a job's time to suffice for a unit; raise "
+            "hours in machine.yaml"
+        )
+    return attempt.error if attempt.kind == REFUSED else f"'{unit}' failed {MAX_FAILURES} times: {attempt.error}"

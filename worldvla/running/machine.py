@@ -1,0 +1,86 @@
+"""What this machine has: ``machine.yaml``, git-ignored; without it, all of this machine.
+
+Nothing of it is a param: no result depends on it, and no cache key.
+"""
+
+import os
+import subprocess
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from worldvla.params import strict
+from worldvla.running.cores import num_cores
+
+MACHINE = Path("machine.yaml")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How stages spread their units over workers. What is absent is worked out, or left to the cluster."""
+
+    # local: processes of this machine; slurm: jobs of a cluster, each with as much as is said here.
+    executor: Literal["local", "slurm"] = "local"
+    # Workers of a stage. By default one per core, or per GPU where units ask a model; 8 on a cluster. 0: none are started,
+    # and the stage waits for those that are started by hand: python -m worldvla.running.worker
+    workers: int | None = None
+    # Of units that ask a model; 1 where there are GPUs.
+    gpus_per_worker: int | None = None
+    # By default the cores of this machine are shared out; 1 on a cluster.
+    cores_per_worker: int | None = None
+    # Stages side by side (./run reproduce). By default as many as cores, or one where there are GPUs.
+    stages: int | None = None
+    # On a cluster.
+    partition: str | None = None
+    memory_gb: float | None = None
+    hours: float = 24.0
+    # More options of sbatch, as they are: {account: vision, qos: long}
+    slurm: dict[str, str | int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        least = {"workers": 0, "gpus_per_worker": 0, "cores_per_worker": 1, "stages": 1}
+        faults = [
+            f"{name} is {value}; expected at least {low}"
+            for name, low in least.items()
+            if (value := getattr(self, name)) is not None and value < low
+        ]
+        faults += [
+            f"{name} is {value}; expected a number above 0"
+            for name in ("memory_gb", "hours")
+            if (value := getattr(self, name)) is not None and value <= 0
+        ]
+        if faults:
+            raise ValueError("\n".join(faults))
+
+    def share(self, asks_model: bool, num_units: int) -> tuple[int, int, int]:
+        """Return how many workers some units get on this machine, with how many cores and GPUs each."""
+        gpus = len(visible_gpus()) if asks_model and self.gpus_per_worker != 0 else 0
+        per_worker = min(self.gpus_per_worker or 1, gpus)
+        wanted = self.workers if self.workers is not None else (gpus // per_worker if per_worker else num_cores())
+        workers = min(wanted, num_units)
+        cores = self.cores_per_worker or max(1, num_cores() // max(1, workers))
+        return workers, cores, per_worker
+
+
+def read_machine() -> Machine:
+    """Return what ``machine.yaml`` says.
+
+    Raises:
+        ValueError: it has a name that is not known, or a value out of its range.
+    """
+    if not MACHINE.is_file():
+        return Machine()
+    return strict.build(Machine, asdict(Machine()) | strict.read_yaml(MACHINE), f"{MACHINE}:")
+
+
+def visible_gpus() -> list[str]:
+    """Return the names by which CUDA_VISIBLE_DEVICES chooses among the GPUs that this process may use."""
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True).stdout.splitlines()
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return (
+        [str(number) for number in range(len(listed))] if chosen is None else [one for one in chosen.split(",") if one]
+    )

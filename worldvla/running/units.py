@@ -1,0 +1,115 @@
+"""Many independent units, done by workers here or on a cluster, each once: the way of every stage that has many.
+
+    results = finish_units(Job(folder, begin, arguments, units, noun="demo", suffix=".hdf5"))
+
+Results come in the order of the units, whoever did them and in whatever order. What is there is not done again, whether
+this run did it, an earlier one that was interrupted, or a worker of another machine.
+"""
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from worldvla.running.console import Progress
+from worldvla.running.executors import start_workers
+from worldvla.running.job import Job
+from worldvla.running.leases import DONE, RELEASED, RUNNING, Lease
+from worldvla.running.ledger import FULL, STAGE, Ledger, Standing, fate
+from worldvla.running.machine import read_machine
+from worldvla.running.unfinished import Clock
+
+POLL_S = 0.2
+
+
+def finish_units(job: Job) -> list[Path]:
+    """Do the units of a job that are not done yet, and return the files of all results in the order of the units.
+
+    Raises:
+        ValueError: a unit failed for good, no worker is left, or another run has this work in hand.
+        OSError: a worker's disk is full.
+    """
+    machine = read_machine()
+    ledger = Ledger(job.folder, (unit.name for unit in job.units), job.suffix)
+    lease = _take_stage(ledger)
+    try:
+        ledger.begin_again()
+        job.write()
+        show, clock = _display(job, ledger), Clock(job.folder)
+        while len(results := ledger.verified()) < len(job.units):
+            workers = start_workers(machine, job, ledger, len(job.units) - len(results))
+            try:
+                while len((standing := ledger.standing()).done) < len(job.units):
+                    show(standing)
+                    _check(ledger, standing)
+                    workers.tend(standing)
+                    clock.note()
+                    time.sleep(POLL_S)
+            finally:
+                workers.end()
+        show(None)
+        lease.end(DONE)
+    finally:
+        lease.end(RELEASED)  # so that workers that nobody ended see that nobody waits for them
+    return list(results.values())
+
+
+def _take_stage(ledger: Ledger) -> Lease:
+    """Take the stage's own lease.
+
+    Raises:
+        ValueError: another run, here or on another machine, has it.
+    """
+    first = None
+    while True:
+        last = ledger.leases.last().get(STAGE)
+        if last is None or last.state != RUNNING or ledger.leases.is_lost(STAGE, last):
+            if lease := ledger.leases.take(STAGE, last):
+                return lease
+            continue
+        if last.is_here or (first is not None and last != first):
+            raise ValueError(
+                f"{ledger.folder}: {last.where} has the same work in hand; expected one run of a stage at a time; wait for "
+                "it or end it, then run the same command"
+            )
+        if first is None:
+            print(
+                f"{ledger.folder}: waiting up to a minute to see whether {last.where} still works on this", flush=True
+            )
+            first = last
+        time.sleep(1)
+
+
+def _check(ledger: Ledger, standing: Standing) -> None:
+    """Raise if a unit has failed for good."""
+    for unit in sorted(standing.attempts):
+        if unit not in standing.running and (last := ledger.verdict(unit)):
+            if last.kind == FULL:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(ledger.folder))
+            raise ValueError(fate(unit, last))
+
+
+def _display(job: Job, ledger: Ledger) -> Callable[[Standing | None], None]:
+    """Return what shows how far a job is; None: to the end."""
+    sizes = {unit.name: unit.size for unit in job.units}
+    total = sum(sizes.values())
+    begun = sum(sizes[unit] for unit in ledger.results())
+    bar = Progress(desc=job.folder.parent.name, unit=job.noun, total=total, initial=begun)
+
+    def show(standing: Standing | None) -> None:
+        if standing is None:
+            bar.update(total - bar.n)
+            bar.close()
+            return
+        done = sum(sizes[unit] for unit in standing.done)
+        partly = sum(min(standing.attempts[unit].progress, sizes[unit]) for unit in standing.running)
+        words = f"{len(standing.running)} units running"
+        if retried := sum(attempt.number > 1 for attempt in standing.attempts.values()):
+            words += f", {retried} again"
+        if standing.lost:
+            words += f", {len(standing.lost)} lost"
+        bar.set_postfix_str(words, refresh=False)
+        bar.update(done + partly - bar.n)
+
+    return show
