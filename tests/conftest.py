@@ -48,7 +48,7 @@ def units_here(monkeypatch):
             with contextlib.suppress(SystemExit):  # of a worker whose unit broke: another one follows
                 Worker(self.folder, (0, 1)).run()
 
-        def end(self):
+        def close(self):
             pass
 
     monkeypatch.setattr(units, "start_workers", Here)

@@ -89,7 +89,7 @@ class ClusterWorkers:
                 f"{self._logs}, then run the same command, which does the rest"
             )
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Cancel the jobs that still run or wait."""
         for job in self._jobs:
             job.cancel(check=False)

@@ -24,7 +24,7 @@ class Workers(Protocol):
         """
         ...
 
-    def end(self) -> None:
+    def close(self) -> None:
         """End all workers, now."""
         ...
 
@@ -51,7 +51,7 @@ class NoWorkers:
     def tend(self, standing: Standing) -> None:
         """Wait."""
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Leave the others alone."""
 
 
@@ -80,7 +80,7 @@ class LocalWorkers:
             elif code == 0 and standing.lost:  # it had ended before its neighbour died
                 del self._processes[number]
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Kill them all: a unit appears whole or not at all."""
         for process in self._processes.values():
             process.kill()

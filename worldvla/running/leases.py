@@ -54,7 +54,8 @@ class Attempt:
         if not self.is_here:
             return False
         try:
-            return abs(psutil.Process(self.pid).create_time() - self.started) > 1
+            process = psutil.Process(self.pid)
+            return process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - self.started) > 1
         except psutil.NoSuchProcess:
             return True
 

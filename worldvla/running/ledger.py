@@ -9,9 +9,11 @@ A result bears the digest of its content in its name. So a unit that two workers
 found, and a unit that came out in two ways, which no unit may, is found too.
 """
 
+import contextlib
+import errno
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -149,3 +151,17 @@ def fate(unit: str, attempt: Attempt) -> str:
             "hours in machine.yaml"
         )
     return attempt.error if attempt.kind == REFUSED else f"'{unit}' failed {MAX_FAILURES} times: {attempt.error}"
+
+
+@contextlib.contextmanager
+def vanishing(folder: Path) -> Iterator[None]:
+    """Say in a sentence that a folder is no longer there: a shared disk may go, and a person may delete it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ESTALE, errno.EIO, errno.ENOTCONN):
+            raise
+        raise ValueError(
+            f"{folder}: cannot be read any more ({error.strerror}: {error.filename}); expected it to stay while units are "
+            "done; see whether its disk is there, then run the same command to continue"
+        ) from None

@@ -6,17 +6,18 @@ Results come in the order of the units, whoever did them and in whatever order. 
 this run did it, an earlier one that was interrupted, or a worker of another machine.
 """
 
+import contextlib
 import errno
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from worldvla.running.console import Progress
 from worldvla.running.executors import start_workers
 from worldvla.running.job import Job
 from worldvla.running.leases import DONE, RELEASED, RUNNING, Lease
-from worldvla.running.ledger import FULL, STAGE, Ledger, Standing, fate
+from worldvla.running.ledger import FULL, STAGE, Ledger, Standing, fate, vanishing
 from worldvla.running.machine import read_machine
 from worldvla.running.unfinished import Clock
 
@@ -32,27 +33,36 @@ def finish_units(job: Job) -> list[Path]:
     """
     machine = read_machine()
     ledger = Ledger(job.folder, (unit.name for unit in job.units), job.suffix)
-    lease = _take_stage(ledger)
-    try:
+    with vanishing(job.folder), _stage_of(ledger) as lease:
         ledger.begin_again()
         job.write()
         show, clock = _display(job, ledger), Clock(job.folder)
         while len(results := ledger.verified()) < len(job.units):
-            workers = start_workers(machine, job, ledger, len(job.units) - len(results))
-            try:
+            with contextlib.closing(start_workers(machine, job, ledger, len(job.units) - len(results))) as workers:
                 while len((standing := ledger.standing()).done) < len(job.units):
                     show(standing)
                     _check(ledger, standing)
                     workers.tend(standing)
                     clock.note()
                     time.sleep(POLL_S)
-            finally:
-                workers.end()
         show(None)
         lease.end(DONE)
-    finally:
-        lease.end(RELEASED)  # so that workers that nobody ended see that nobody waits for them
     return list(results.values())
+
+
+@contextlib.contextmanager
+def _stage_of(ledger: Ledger) -> Iterator[Lease]:
+    """Hold the stage's own lease.
+
+    Raises:
+        ValueError: another run, here or on another machine, has it.
+    """
+    lease = _take_stage(ledger)
+    try:
+        yield lease
+    finally:
+        with contextlib.suppress(OSError):  # the folder may be what failed
+            lease.end(RELEASED)  # so that workers that nobody ended see that nobody waits for them
 
 
 def _take_stage(ledger: Ledger) -> Lease:

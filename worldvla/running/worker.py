@@ -21,7 +21,7 @@ from pathlib import Path
 
 from worldvla.running.job import Unit, Work, read_job
 from worldvla.running.leases import DONE, FAILED, RELEASED, RUNNING, Lease
-from worldvla.running.ledger import BROKE, FULL, REFUSED, STAGE, Ledger
+from worldvla.running.ledger import BROKE, FULL, REFUSED, STAGE, Ledger, vanishing
 from worldvla.running.watching import end_with_parent
 
 POLL_S = 0.5  # while others have all units in hand
@@ -98,13 +98,15 @@ class Worker:
 def serve(folder: Path | None, shard: tuple[int, int]) -> None:
     """Do the units of a job, or of any job until there has been none for ten minutes."""
     if folder is not None:
-        Worker(folder, shard).run()
+        with vanishing(folder):
+            Worker(folder, shard).run()
         return
     idle_since = time.monotonic()
     while time.monotonic() - idle_since < IDLE_S:
         for job in open_jobs():
             print(f"worker: units of {job}", flush=True)
-            Worker(job, shard).run()
+            with vanishing(job):
+                Worker(job, shard).run()
             idle_since = time.monotonic()
         time.sleep(POLL_S)
     print(f"worker: no work for {IDLE_S / 60:.0f} minutes; ended. Start it again when a stage runs.")
