@@ -4,7 +4,8 @@ import subprocess
 import sys
 
 import pytest
-from project_copy import Project
+
+from benchmarks.project_copy import Project
 
 
 @pytest.mark.slow

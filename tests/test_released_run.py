@@ -14,10 +14,10 @@ import pytest
 import yaml
 from hub_server import REVISION, serve
 from libero_marks import LIBERO
-from project_copy import Project
 from released_files import REPOSITORY, TOKENIZERS, known_hashes, read_files, write_checkpoint, write_tokenizers
 from reporting_inputs import cells, section
 
+from benchmarks.project_copy import Project
 from worldvla.simulation.libero_assets import find_assets
 
 pytestmark = [*LIBERO, pytest.mark.slow, pytest.mark.timeout(1800)]

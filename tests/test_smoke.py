@@ -8,7 +8,8 @@ import subprocess
 
 import pytest
 import yaml
-from project_copy import REPOSITORY, Project
+
+from benchmarks.project_copy import REPOSITORY, Project
 
 PARAMS = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
 SUITE = "goal"
@@ -29,8 +30,7 @@ def stages_run(printed: str) -> set[str]:
 def project(tmp_path_factory):
     """Return a project whose pipeline has run to the end once."""
     project = Project(tmp_path_factory.mktemp("smoke"))
-    params = project.folder / "params.yaml"
-    params.write_text(re.sub(r"(?m)^scale: .*$", "scale: smoke", params.read_text()))
+    project.set_scale("smoke")
     project.commit()
     project.python("-m", "pipeline.parallel", "--jobs", "2")
     return project

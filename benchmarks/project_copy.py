@@ -1,6 +1,8 @@
-"""A copy of this project for tests that run its pipeline."""
+"""A copy of this project, for tests and benchmarks that run its pipeline."""
 
+import copy
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +34,11 @@ class Project:
             **{f"GIT_{who}_{what}": "smoke" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
         }
 
+    def set_scale(self, scale: str) -> None:
+        """Set the scale in params.yaml."""
+        params = self.folder / "params.yaml"
+        params.write_text(re.sub(r"(?m)^scale: .*$", f"scale: {scale}", params.read_text()))
+
     def commit(self) -> None:
         """Make a repository of the copy as it is now."""
         for command in (
@@ -40,6 +47,14 @@ class Project:
             ["git", "commit", "--quiet", "-m", "smoke"],
         ):
             subprocess.run(command, cwd=self.folder, env=self.env, check=True)
+
+    def clone(self, folder: Path) -> "Project":
+        """Return another copy of the same commit, without anything that runs have made, and with a cache of its own."""
+        other = copy.copy(self)
+        other.folder = folder / self.folder.name
+        other.env = self.env | {"DVC_SITE_CACHE_DIR": str(folder / "site_cache")}
+        subprocess.run(["git", "clone", "--quiet", self.folder, other.folder], check=True)
+        return other
 
     def dvc(self, *arguments: str) -> str:
         """Run dvc and return all that it and the stages printed."""
