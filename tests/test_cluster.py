@@ -1,6 +1,7 @@
 """Workers as jobs of a cluster, through submitit: its own local executor, and a cluster that this machine plays."""
 
 import os
+import subprocess
 
 import fake_slurm
 import pytest
@@ -88,6 +89,7 @@ def test_a_worker_that_is_preempted_gives_its_unit_back_and_comes_again(folder, 
     (slurm / "now").touch()
     wait_for(lambda: len(log(folder)) > 6)
     running.kill()
+    subprocess.run(["scancel", fake_slurm.JOB], check=True)
     calls = (slurm / "calls").read_text()
     assert "scontrol requeue 4711_0" in calls
     job = folder / "work/toy/0123456789abcdef"
