@@ -19,12 +19,13 @@ from types import FrameType
 from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
+from dvc.scm import SCMError
 from dvc.stage import Stage
 from tqdm import tqdm
 
 from worldvla.overrides import check_params, set_params
 from worldvla.planning import REPORT, WAITING, begin, is_alone, make_folders, script
-from worldvla.running import dvc_files
+from worldvla.running import dvc_files, environment
 from worldvla.running.cores import num_cores
 from worldvla.running.stage_process import StageProcess
 from worldvla.running.stage_times import StageTimes, clock
@@ -228,6 +229,7 @@ def main() -> None:
         jobs = num_cores() if arguments.jobs is None else arguments.jobs
         if jobs < 1:
             raise ValueError(f"--jobs is {jobs}; expected 1 or more")
+        environment.check()
         set_params(arguments.params)
         check_params()
         repo = Repo()
@@ -241,6 +243,8 @@ def main() -> None:
         runner.run()
     except KeyboardInterrupt:
         sys.exit("parallel: interrupted before any stage began. Run the same command to continue.")
+    except SCMError as error:
+        sys.exit(f"parallel: {error}; DVC needs one; run: git init, then run this again")
     except NotDvcRepoError:
         sys.exit("parallel: this folder is in no DVC repository; change to the project's folder and run this again")
     except ValueError as error:

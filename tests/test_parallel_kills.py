@@ -34,7 +34,8 @@ console.run(main)
 
 def toy_of_ours(folder: Path, *names: str) -> Toy:
     stages = {
-        name: {"cmd": f"python ours.py --out {name}.out", "deps": ["ours.py"], "outs": [f"{name}.out"]} for name in names
+        name: {"cmd": f"python ours.py --out {name}.out", "deps": ["ours.py"], "outs": [f"{name}.out"]}
+        for name in names
     }
     toy = Toy(folder, stages)
     (toy.folder / "ours.py").write_text(OURS)
@@ -162,7 +163,9 @@ def test_a_cut_lock_file_is_put_back_and_nothing_runs_again(saved, keep, copy):
     code, lines = saved.run()
     assert code == 0, lines
     (line,) = (line for line in lines if "dvc.lock" in line)
-    assert line.startswith("parallel: dvc.lock was cut, by a kill while DVC wrote it; it now lies in work/dvc.lock.damaged")
+    assert line.startswith(
+        "parallel: dvc.lock was cut, by a kill while DVC wrote it; it now lies in work/dvc.lock.damaged"
+    )
     assert saved.locked() == {"a", "b", "c"}
     assert started == [(saved.folder / "events" / f"{name}.start").stat().st_mtime_ns for name in "abc"]
     assert whole.read_text() == lock.read_text()
@@ -174,7 +177,9 @@ def test_what_killed_processes_leave_of_their_locks_blocks_nobody(saved, left):
     gone.wait()
     pid = gone.pid if "no more" in left else os.getpid()
     holder = {"pid": pid, "cmd": "dvc/__main__.py --wait-for-lock repro --single-item a"}
-    table = json.dumps({"write": {str(saved.folder / "a.out"): holder}, "read": {str(saved.folder / "b.out"): [holder]}})
+    table = json.dumps(
+        {"write": {str(saved.folder / "a.out"): holder}, "read": {str(saved.folder / "b.out"): [holder]}}
+    )
     (saved.folder / ".dvc" / "tmp" / "rwlock").write_text(table[:40] if left == "cut" else table)
     (saved.folder / ".dvc" / "tmp" / "lock").write_text(f"{pid}\n")
     (saved.folder / "b.out").unlink()

@@ -2,6 +2,8 @@
 
 import contextlib
 import difflib
+import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 from dvc.dvcfile import PROJECT_FILE
@@ -77,7 +79,27 @@ def begin(repo: Repo, targets: list[str]) -> dict[Stage, set[Stage]]:
                 waits = True
         for line in dvc_files.mend(Path(repo.root_dir), Path(repo.tmp_dir or "", RWLOCK_FILE)):
             print(f"parallel: {line}", flush=True)
-        return plan(repo, targets)
+        stages = plan(repo, targets)
+    refuse_links(Path(repo.root_dir), stages)
+    return stages
+
+
+def refuse_links(root: Path, stages: Iterable[Stage]) -> None:
+    """Refuse results inside a folder that is a link: DVC would, too, once the stage has run.
+
+    Raises:
+        ValueError: the first such folder.
+    """
+    folders = {folder for stage in stages for out in stage.outs for folder in Path(out.fs_path).parents}
+    for folder in sorted(folders):
+        if root in folder.parents and folder.is_symlink():
+            name, target = folder.relative_to(root), folder.resolve()
+            cache = shlex.quote(str(target / "dvc-cache"))
+            raise ValueError(
+                f"{name} is a link to {target}, through which DVC saves nothing; expected a folder; to keep only its "
+                f"contents there, run: rm {name} && dvc cache dir --local {cache} && "
+                "dvc config --local cache.type symlink, then run this again"
+            )
 
 
 def make_folders(report: Stage) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from tqdm import tqdm
 
-from worldvla.running import watching
+from worldvla.running import environment, watching
 
 LOG_EVERY_S = 30  # off a terminal a bar is a log line, this far apart
 
@@ -53,6 +53,7 @@ def run(main: Callable[..., None]) -> NoReturn:
     last_words = f"{stage}: interrupted; earlier outputs are untouched. Run the same command to continue."
     with watching.watched(last_words) as watch:
         try:
+            environment.check()
             main(**arguments)
         except (KeyboardInterrupt, Exception) as error:
             # Told to end, its workers may end first, and it fails for want of them.
