@@ -20,7 +20,7 @@ from types import FrameType
 
 RUNNER = "STAGE_RUNNER"  # the environment's variable that tells a stage which process runs it
 EVERY_S = 1.0  # how often a stage looks whether that one lives
-GRACE_S = 1.5  # how long a stage that is told to end may take
+GRACE_S = 1.0  # how long a stage that is told to end may take; DVC and the runner take the rest of two seconds
 PR_SET_PDEATHSIG = 1  # prctl's number for: send me this signal when my parent ends
 
 
@@ -67,7 +67,7 @@ class Watch:
         raise KeyboardInterrupt
 
     def watch(self, signals: socket.socket) -> None:
-        """Wait for a signal or the runner's end; 1.5 s after either, end the process. The end of ``signals`` ends this."""
+        """Wait for a signal or the runner's end; a second after either, end the process. The end of ``signals`` ends this."""
         while True:
             wait = EVERY_S if self.told_at is None else max(0.0, self.told_at + GRACE_S - time.monotonic())
             if select.select([signals], [], [], wait)[0]:
