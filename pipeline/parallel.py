@@ -8,27 +8,29 @@ first, and gives it up while the stage's command runs.
 
 import argparse
 import collections
-import difflib
+import contextlib
+import os
 import signal
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 
-from dvc.dvcfile import PROJECT_FILE
 from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
-from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+from dvc.scm import SCMError
 from dvc.stage import Stage
 from tqdm import tqdm
 
 from worldvla.overrides import check_params, set_params
-from worldvla.reporting.pages import STAGES
+from worldvla.planning import REPORT, WAITING, begin, is_alone, make_folders, script
+from worldvla.running import dvc_files, environment, unfinished
 from worldvla.running.cores import num_cores
 from worldvla.running.stage_process import StageProcess
 from worldvla.running.stage_times import StageTimes, clock
 
-RESOLVE, REPORT = "resolve", "report"  # the stages that every page needs
+LOGS = "work/logs"  # what each stage said the last time
 
 
 class Runner:
@@ -52,6 +54,14 @@ class Runner:
         )
         self.bar = tqdm(bar_format="{desc}", dynamic_ncols=True, leave=False, disable=not sys.stderr.isatty())
         self._waits_for_lock = False
+        self._asks = False
+        self._kept = True
+
+    def signalled(self, signum: int, frame: FrameType | None) -> None:
+        """Take note of a signal. A question to DVC, which may read all of the data, ends; it will be asked again."""
+        self.signals.append(signum)
+        if self._asks:
+            raise KeyboardInterrupt
 
     def say(self, line: str) -> None:
         """Print a line above the status line. If nobody reads it any more, end as after a signal."""
@@ -72,10 +82,15 @@ class Runner:
                 elif not self.failed:
                     self.check()
                     self.launch()
+                for child in self.running.values():
+                    child.read()
                 self.reap()
                 names = (f"{child.name} {clock(time.monotonic() - child.started)}" for child in self.running.values())
                 self.bar.set_description_str(f"{self.status()}; {', '.join(names)}")
                 time.sleep(0.1)
+            if not self._kept:
+                with contextlib.suppress(LockError), lock_repo(self.repo):
+                    self.keep()
         finally:
             # Only an error of our own leaves children here.
             for child in self.running.values():
@@ -84,10 +99,12 @@ class Runner:
 
     def check(self) -> None:
         """Ask DVC which stages changed of those whose upstream is done; the others are done."""
-        if not any(self.upstream[stage] <= self.done for stage in self.left):
+        if self._kept and not any(self.upstream[stage] <= self.done for stage in self.left):
             return
         try:
+            self._asks = True
             with lock_repo(self.repo):
+                self.keep()
                 for stage in list(self.left):
                     if not self.upstream[stage] <= self.done:
                         continue
@@ -100,21 +117,38 @@ class Runner:
         except LockError:  # a stage is being saved: ask again later
             if not self.running and not self._waits_for_lock:
                 self._waits_for_lock = True
-                self.say("parallel: waiting for another DVC process in this repository to end")
+                self.say(WAITING)
+        except KeyboardInterrupt:
+            assert self.signals
+        finally:
+            self._asks = False
+
+    def keep(self) -> None:
+        """After a stage was saved keep a copy of dvc.lock, and delete its unfinished work; under DVC's lock."""
+        if not self._kept:
+            dvc_files.keep(Path(self.repo.root_dir))
+            unfinished.sweep()
+            self._kept = True
+
+    def saved(self, stage: Stage) -> None:
+        """Take note that DVC has saved what a stage made."""
+        self.done.add(stage)
+        self._kept = False
 
     def launch(self) -> None:
         """Start what may start now, first what most work waits for.
 
         A stage that runs alone comes first where nothing runs: later, the others would have to end for it.
         """
-        num_threads = max(1, num_cores() // self.jobs)
+        share = max(1, num_cores() // self.jobs)
         urgency, idle = self.times.urgency(), not self.running
         for stage in sorted(self.ready, key=lambda stage: (not (idle and is_alone(stage)), -urgency[stage.addressing])):
             alone = is_alone(stage)
             if len(self.running) == self.jobs or any(map(is_alone, self.running)) or (alone and self.running):
                 return
             self.ready.remove(stage)
-            self.running[stage] = StageProcess(stage.addressing, None if alone else num_threads, self.say)
+            log = Path(self.repo.root_dir, LOGS, f"{stage.addressing.replace('/', '_')}.log")
+            self.running[stage] = StageProcess(stage.addressing, None if alone else share, log, self.say)
 
     def reap(self) -> None:
         """Take note of the stages that ended."""
@@ -124,7 +158,7 @@ class Runner:
             del self.running[stage]
             seconds = time.monotonic() - child.started
             if child.process.returncode == 0:
-                self.done.add(stage)
+                self.saved(stage)
                 self.counts[child.outcome] += 1
                 if child.outcome == "ran":
                     self.times.seconds[child.name] = seconds
@@ -132,7 +166,9 @@ class Runner:
             elif not self.signals:
                 self.failed.append(child)
                 waiting = "; waiting for the stages that run to end (Ctrl-C ends them)" if self.running else ""
-                self.say(f"{child.name} | failed after {clock(seconds)}{waiting}")
+                self.say(
+                    f"{child.name} | failed after {clock(seconds)}; all that it said: {os.path.relpath(child.log)}{waiting}"
+                )
                 if not self.running:
                     child.last_lines.clear()  # nothing comes between them and the last line
 
@@ -165,64 +201,21 @@ def changed(stage: Stage) -> bool:
         return True  # the same error then fails the stage, which says so
 
 
-def is_alone(stage: Stage) -> bool:
-    """Return whether nothing may run beside a stage (``meta: {alone: true}``): it uses every core itself."""
-    return bool((stage.meta or {}).get("alone"))
+def heeds(signum: int) -> bool:
+    """Return whether a signal is to end the run: not one that we were started to ignore (``nohup``, ``&`` in a script).
 
-
-def script(stage: Stage) -> str:
-    """Return what a stage runs, without its arguments: python -m pipeline.train"""
-    return " ".join(str(stage.cmd).split()[:3])
-
-
-def plan(repo: Repo, targets: list[str]) -> dict[Stage, set[Stage]]:
-    """Return the stages that ``dvc repro TARGET...`` goes through, in its order, with those that each depends on.
-
-    A target may also be a page of the report: then the report runs after the stages of that page alone, and says of the
-    others' runs that they are missing.
-
-    Raises:
-        ValueError: DVC knows no such target.
+    Stages then do not inherit that it is ignored: we end them by it.
     """
-    stages, pages = [], []
-    graph = get_active_graph(repo.index.graph)
-    reports = [stage for stage in graph if stage.addressing == REPORT]
-    known_pages = STAGES if reports else {}
-    for target in targets or [PROJECT_FILE]:
-        if target in known_pages:
-            pages.append(target)
-            beginnings = (RESOLVE, *known_pages[target])
-            stages += [stage for stage in graph if stage.addressing.startswith(beginnings)]
-            continue
-        try:
-            stages += collect_stages(repo, [target])
-        except DvcException as error:
-            if not targets:
-                raise
-            known = [*dict.fromkeys(stage.addressing.split("@")[0] for stage in graph), *known_pages]
-            near = difflib.get_close_matches(target, [*known, *(stage.addressing for stage in graph)], n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known stages: {', '.join(known)}"
-            raise ValueError(f"unknown target '{target}'; {hint}") from error
-    upstream = {stage: set(graph.successors(stage)) for stage in plan_repro(graph, stages)}
-    if pages and reports[0] not in upstream:
-        upstream[reports[0]] = set(upstream)
-    return upstream
-
-
-def make_folders(report: Stage) -> None:
-    """Make the folders that a report reads and no run has written to: DVC refuses a stage whose input is absent."""
-    for dep in report.deps:
-        path = Path(dep.fs_path)
-        if not path.suffix:
-            path.mkdir(parents=True, exist_ok=True)
+    if signal.getsignal(signum) is not signal.SIG_IGN:
+        return True
+    signal.signal(signum, lambda *_: None)
+    return False
 
 
 def main() -> None:
     """Run the targets' stages and all that they depend on, and exit."""
     parser = argparse.ArgumentParser(prog="parallel", description="dvc repro, with several stages at a time")
-    parser.add_argument(
-        "-j", "--jobs", type=int, default=num_cores(), metavar="N", help="stages at a time (%(default)s)"
-    )
+    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="stages at a time; as many as cores by default")
     parser.add_argument(
         "-S", dest="params", action="append", default=[], metavar="NAME=VALUE", help="first set it in params.yaml"
     )
@@ -230,22 +223,29 @@ def main() -> None:
         "targets", nargs="*", metavar="TARGET", help="as for `dvc repro`, or a page as table3; all stages if none"
     )
     arguments = parser.parse_args()
-    if arguments.jobs < 1:
-        sys.exit(f"parallel: --jobs is {arguments.jobs}; expected 1 or more")
+    signals = [signum for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if heeds(signum)]
+    for signum in signals:
+        signal.signal(signum, signal.default_int_handler)
     try:
+        jobs = num_cores() if arguments.jobs is None else arguments.jobs
+        if jobs < 1:
+            raise ValueError(f"--jobs is {jobs}; expected 1 or more")
+        environment.check()
         set_params(arguments.params)
         check_params()
         repo = Repo()
-        stages = plan(repo, arguments.targets)
+        stages = begin(repo, arguments.targets)
         for stage in stages:
             if stage.addressing == REPORT:
                 make_folders(stage)
-        runner = Runner(repo, stages, arguments.jobs)
-        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(signum) is signal.SIG_IGN:
-                continue  # nohup: the run is to outlive its terminal
-            signal.signal(signum, lambda signum, _: runner.signals.append(signum))
+        runner = Runner(repo, stages, jobs)
+        for signum in signals:
+            signal.signal(signum, runner.signalled)
         runner.run()
+    except KeyboardInterrupt:
+        sys.exit("parallel: interrupted before any stage began. Run the same command to continue.")
+    except SCMError as error:
+        sys.exit(f"parallel: {error}; DVC needs one; run: git init, then run this again")
     except NotDvcRepoError:
         sys.exit("parallel: this folder is in no DVC repository; change to the project's folder and run this again")
     except ValueError as error:

@@ -39,9 +39,9 @@ def test_a_full_disk_is_one_sentence(monkeypatch):
     assert "the disk is full; earlier outputs are untouched" in str(message)
 
 
-def test_an_interruption_exits_with_130(monkeypatch, capsys):
+def test_an_interruption_exits_with_130(monkeypatch, capfd):
     assert run_stage(monkeypatch, KeyboardInterrupt()) == 130
-    assert "Run the same command to continue" in capsys.readouterr().err
+    assert "Run the same command to continue" in capfd.readouterr().err
 
 
 def test_an_error_of_ours_keeps_its_traceback(monkeypatch):

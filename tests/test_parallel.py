@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from pipeline import parallel
+from worldvla.running.cores import num_cores
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -30,7 +31,7 @@ def interrupted(*_):
     sys.exit("deaf" not in others and 130)
 
 signal.signal(signal.SIGINT, signal.SIG_IGN if "deaf" in others else interrupted)
-(events / f"{name}.env").write_text(os.environ.get("OMP_NUM_THREADS", "unset"))
+(events / f"{name}.env").write_text(" ".join(os.environ.get(x, "unset") for x in ("OMP_NUM_THREADS", "STAGE_CORES")))
 (events / f"{name}.pid").write_text(str(os.getpid()))
 (events / f"{name}.start").write_text(str(time.time()))
 print("hello from", name)
@@ -61,7 +62,9 @@ class Toy:
         (self.folder / "events").mkdir(parents=True)
         (self.folder / "stage.py").write_text(STAGE)
         (self.folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
-        self.env = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"} | {
+        self.env = {
+            key: value for key, value in os.environ.items() if key not in ("OMP_NUM_THREADS", "STAGE_CORES")
+        } | {
             "PYTHONPATH": str(REPOSITORY),
             "DVC_NO_ANALYTICS": "1",
             "DVC_SITE_CACHE_DIR": str(folder / "site_cache"),
@@ -156,8 +159,9 @@ def test_stages_run_side_by_side_but_nothing_beside_one_that_runs_alone(graph):
 
 
 def test_the_cores_are_shared_out_except_to_a_stage_that_runs_alone(graph):
-    assert graph[0].event("left.env") == str(max(1, len(os.sched_getaffinity(0)) // 2))
-    assert graph[0].event("whole.env") == "unset"
+    share = max(1, num_cores() // 2)
+    assert graph[0].event("left.env") == f"{share} {share}"
+    assert graph[0].event("whole.env") == "unset unset"
 
 
 def test_lines_carry_the_name_of_their_stage_and_the_last_one_counts(graph):
@@ -228,6 +232,34 @@ def test_outside_of_a_repository_one_sentence_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["parallel"])
     with pytest.raises(SystemExit, match="this folder is in no DVC repository; change to the project's folder"):
         parallel.main()
+
+
+def test_without_git_one_sentence_says_how_to_get_it(tmp_path):
+    toy = Toy(tmp_path, {"a": stage("a")})
+    (toy.folder / ".git").rename(toy.folder / "away")
+    line = f"parallel: {toy.folder} is not a git repository; DVC needs one; run: git init, then run this again"
+    assert toy.run() == (1, [line])
+
+
+def test_results_inside_a_link_are_refused_before_anything_runs_and_the_remedy_works(tmp_path):
+    toy = Toy(tmp_path, {"a": {"cmd": "python stage.py a data/a/out", "deps": ["stage.py"], "outs": ["data/a"]}})
+    (tmp_path / "big").mkdir()
+    (toy.folder / "data").symlink_to(tmp_path / "big")
+    code, (line,) = toy.run()
+    assert code == 1
+    assert line.startswith(
+        f"parallel: data is a link to {tmp_path / 'big'}, through which DVC saves nothing; expected a folder"
+    )
+    assert not toy.has_started("a")
+    _, _, remedy = line.removesuffix(", then run this again").partition("run: ")
+    subprocess.run(remedy, shell=True, cwd=toy.folder, env=toy.env, check=True)
+    (toy.folder / "stage.py").write_text(
+        STAGE.replace("pathlib.Path(out).write", "os.makedirs('data/a'); pathlib.Path(out).write")
+    )
+    code, lines = toy.run()
+    assert code == 0, lines
+    assert tmp_path / "big" in (toy.folder / "data" / "a" / "out").resolve().parents
+    assert toy.locked() == {"a"}
 
 
 def test_targets_run_with_all_that_they_depend_on_and_nothing_else(tmp_path):

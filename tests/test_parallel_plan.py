@@ -9,6 +9,7 @@ from dvc.repo import Repo
 from test_parallel import Toy, stage
 
 from pipeline import parallel
+from worldvla import planning
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -71,7 +72,7 @@ def test_what_most_work_waits_for_starts_first(tmp_path):
     ],
 )
 def test_a_page_needs_its_own_runs_and_the_report_alone(page, has, has_not):
-    stages = parallel.plan(Repo(str(Path(__file__).resolve().parents[1])), [page])
+    stages = planning.plan(Repo(str(Path(__file__).resolve().parents[1])), [page])
     names = {stage.addressing for stage in stages}
     assert has | {"report"} <= names
     assert not has_not & names

@@ -11,7 +11,7 @@ from worldvla.simulation import rendering
 @pytest.fixture
 def installed(monkeypatch):
     """Choose which libraries are there; no variable is set, and none stays."""
-    for name in ("MUJOCO_GL", "LP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"):
+    for name in ("MUJOCO_GL", "PYOPENGL_PLATFORM", "LP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
 
@@ -31,6 +31,12 @@ def test_a_choice_of_the_users_stands(installed, monkeypatch):
     installed("OSMesa", "EGL")
     monkeypatch.setenv("MUJOCO_GL", "egl")
     assert rendering.choose_backend() == "egl"
+
+
+def test_a_platform_for_another_backend_is_set_aside(installed, monkeypatch):
+    installed("OSMesa", "EGL")
+    monkeypatch.setenv("PYOPENGL_PLATFORM", "egl")
+    assert rendering.choose_backend() == os.environ["PYOPENGL_PLATFORM"] == "osmesa"
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,20 @@ def test_set_up_installs_once_and_arguments_are_passed_on(machine):
     assert machine.log() == []
 
 
+def test_a_download_without_git_becomes_a_repository_where_dvc_needs_one(machine):
+    machine.run("test")
+    assert not (machine.checkout / ".git").exists()
+    assert machine.run("reproduce")[1] == "run: no git repository here, which DVC needs: git init"
+    assert (machine.checkout / ".git").is_dir()
+    assert machine.run("reproduce") == (0, "")
+
+
+def test_a_download_inside_another_repository_is_left_alone(machine):
+    subprocess.run(["git", "init", "--quiet"], cwd=machine.folder, check=True)
+    assert machine.run("reproduce")[0] == 0
+    assert not (machine.checkout / ".git").exists()
+
+
 def test_released_sets_what_the_papers_weights_need_and_runs_their_stages(machine):
     assert machine.run("released", "goal", "long")[0] == 0
     *settings, target = machine.log()[-1].removeprefix("-m pipeline.parallel -S ").split(" -S ")

@@ -3,6 +3,7 @@
 import argparse
 import errno
 import inspect
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any, NoReturn
 
 from tqdm import tqdm
 
+from worldvla.running import environment, watching
 from worldvla.running.unfinished import sweep
 
 LOG_EVERY_S = 30  # off a terminal a bar is a log line, this far apart
@@ -50,19 +52,24 @@ def run(main: Callable[..., None]) -> NoReturn:
     arguments = vars(parser.parse_args())
     stage = Path(inspect.getfile(main)).stem
     started = time.monotonic()
-    try:
-        sweep()
-        main(**arguments)
-    except ValueError as error:
-        sys.exit(f"{stage}: {error}")
-    except KeyboardInterrupt:
-        print(
-            f"{stage}: interrupted; earlier outputs are untouched. Run the same command to continue.", file=sys.stderr
-        )
-        sys.exit(130)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    last_words = f"{stage}: interrupted; earlier outputs are untouched. Run the same command to continue."
+    with watching.watched(last_words) as watch:
+        try:
+            environment.check()
+            if watching.RUNNER not in os.environ:  # the runner itself does, when nothing writes dvc.lock
+                sweep()
+            main(**arguments)
+        except (KeyboardInterrupt, Exception) as error:
+            # Told to end, its workers may end first, and it fails for want of them.
+            if isinstance(error, KeyboardInterrupt) or watch.told_at is not None:
+                watch.say()
+                sys.exit(130)
+            if isinstance(error, ValueError):
+                sys.exit(f"{stage}: {error}")
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                sys.exit(
+                    f"{stage}: the disk is full; earlier outputs are untouched. Free some space and run the same command."
+                )
             raise
-        sys.exit(f"{stage}: the disk is full; earlier outputs are untouched. Free some space and run the same command.")
     print(f"{stage}: finished in {time.monotonic() - started:.0f} s")
     sys.exit(0)

@@ -3,19 +3,21 @@
 import os
 from pathlib import Path
 
-STAGE_CORES = "STAGE_CORES"
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # a container's: microseconds per so many, or "max"
+STAGE_CORES = "STAGE_CORES"  # the environment's variable for a process's share, where others run beside it
 
 
 def num_cores() -> int:
-    """Return the number of cores that this process may use, a container's share of them counted.
+    """Return the number of cores that this process may use: a container's share of them, and its own of STAGE_CORES.
 
-    What starts a process may have given it fewer, in the environment variable STAGE_CORES.
+    Raises:
+        ValueError: STAGE_CORES is no number from 1 on.
     """
     cores = len(os.sched_getaffinity(0))
-    given = os.environ.get(STAGE_CORES, "")
-    if given.isdecimal() and int(given) > 0:
-        return min(cores, int(given))
+    if share := os.environ.get(STAGE_CORES):
+        if not (share.isdecimal() and int(share)):
+            raise ValueError(f"{STAGE_CORES} is '{share}'; expected a number of cores from 1 on; unset it")
+        cores = min(cores, int(share))
     try:
         quota, period = CPU_QUOTA.read_text().split()
         return max(1, min(cores, int(quota) // int(period)))

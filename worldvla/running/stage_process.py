@@ -7,12 +7,14 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+
+from worldvla.running.cores import STAGE_CORES
+from worldvla.running.watching import runner_variable
 
 # What DVC says of every stage that runs, and nobody needs to read thirty times.
 CHATTER = re.compile(
@@ -25,35 +27,47 @@ NUM_LINES_AGAIN = 20  # of a failed stage, repeated at the end
 
 
 class StageProcess:
-    """One ``dvc repro --single-item``, in a process group of its own: Ctrl-C reaches it through us, once."""
+    """One ``dvc repro --single-item``, in a process group of its own: Ctrl-C reaches it through us, once.
 
-    def __init__(self, name: str, num_threads: int | None, say: Callable[[str], None]) -> None:
+    What it says goes to a file, which we read as it grows: a pipe would break with us, and DVC with it, before it has
+    written dvc.lock.
+
+    Args:
+        name: the stage.
+        num_cores: its share of the cores; None for all of them.
+        log: what it says.
+        say: shows a line.
+    """
+
+    def __init__(self, name: str, num_cores: int | None, log: Path, say: Callable[[str], None]) -> None:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        env = os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"}
-        if num_threads:
-            env |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(num_threads))
-        self.name, self.started, self.outcome = name, time.monotonic(), "ran"
+        env = os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"} | runner_variable()
+        if num_cores:
+            shares = (STAGE_CORES, "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+            env |= dict.fromkeys(shares, str(num_cores))
+        self.name, self.started, self.outcome, self.log = name, time.monotonic(), "ran", log
         self.last_lines: collections.deque[str] = collections.deque(maxlen=NUM_LINES_AGAIN)
         self.told = False  # to end; it need not say more than our last line does
         self._say = say
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.unlink(missing_ok=True)  # one whose runner was killed may still write into it
         # Without --wait-for-lock a stage whose command ends while others are saved for over 3 s would lose its result.
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name],
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-        # A thread: a stage must never wait for us to read, because it may hold DVC's lock, for which we wait.
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        with log.open("wb") as stream:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._stream = log.open("rb")
+        self._rest = b""  # of a line that is not yet whole
 
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+    def read(self, end: bytes = b"") -> None:
+        """Show what it has said since the last call, line by line; after the last of all there may be no end."""
+        *lines, self._rest = (self._rest + self._stream.read() + end).replace(b"\r", b"\n").split(b"\n")
+        for line in (line.decode(errors="replace") for line in lines):
             for words, outcome in NOT_RUN.items():
                 if line.startswith("Stage '") and words in line:
                     self.outcome = outcome
@@ -89,5 +103,6 @@ class StageProcess:
         if self.process.poll() is None:
             return False
         self.kill()  # what it may have left behind
-        self._reader.join(timeout=10)
+        self.read(end=b"\n")
+        self._stream.close()
         return True

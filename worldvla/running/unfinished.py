@@ -61,6 +61,8 @@ def finish(work: Path) -> None:
 def sweep() -> None:
     """Delete the work of stages whose results DVC has saved: whose entry in dvc.lock has changed since they finished.
 
+    Not while a DVC may write dvc.lock, which it cuts first.
+
     An entry that did not change (a stage that was forced, and came out the same) leaves the work there until a run of the
     stage that is saved otherwise.
     """

@@ -9,7 +9,7 @@ LIBRARIES = {"osmesa": "OSMesa", "egl": "EGL"}  # by MuJoCo's name of the backen
 
 
 def choose_backend() -> str:
-    """Set ``MUJOCO_GL`` unless the user did, and return it. Call it before mujoco is imported.
+    """Set ``MUJOCO_GL`` unless the user did, PYOPENGL_PLATFORM to the same, and return it. Call it before mujoco is imported.
 
     OSMesa comes first although a GPU may be there: it renders on the CPU, so that pixels, image codes and success rates
     are the same on every machine, and it shares no context with CUDA.
@@ -28,6 +28,7 @@ def choose_backend() -> str:
     if not found:
         raise ValueError(SETUP)
     os.environ["MUJOCO_GL"] = asked or found[0]
+    os.environ["PYOPENGL_PLATFORM"] = os.environ["MUJOCO_GL"]  # MuJoCo refuses another one, with a traceback
     # llvmpipe's own threads cost more than they bring, and workers multiply them.
     os.environ.setdefault("LP_NUM_THREADS", "1")
     return os.environ["MUJOCO_GL"]
