@@ -27,6 +27,7 @@ from worldvla.overrides import check_params, set_params
 from worldvla.planning import REPORT, WAITING, begin, is_alone, make_folders, script
 from worldvla.running import dvc_files, environment, unfinished
 from worldvla.running.cores import num_cores
+from worldvla.running.machine import read_machine
 from worldvla.running.stage_process import StageProcess
 from worldvla.running.stage_times import StageTimes, clock
 
@@ -215,7 +216,13 @@ def heeds(signum: int) -> bool:
 def main() -> None:
     """Run the targets' stages and all that they depend on, and exit."""
     parser = argparse.ArgumentParser(prog="parallel", description="dvc repro, with several stages at a time")
-    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="stages at a time; as many as cores by default")
+    parser.add_argument(
+        "-j",
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="stages at a time; by default as machine.yaml says, else one per core, or one where there are GPUs",
+    )
     parser.add_argument(
         "-S", dest="params", action="append", default=[], metavar="NAME=VALUE", help="first set it in params.yaml"
     )
@@ -227,7 +234,7 @@ def main() -> None:
     for signum in signals:
         signal.signal(signum, signal.default_int_handler)
     try:
-        jobs = num_cores() if arguments.jobs is None else arguments.jobs
+        jobs = read_machine().side_by_side() if arguments.jobs is None else arguments.jobs
         if jobs < 1:
             raise ValueError(f"--jobs is {jobs}; expected 1 or more")
         environment.check()

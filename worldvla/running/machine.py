@@ -53,6 +53,10 @@ class Machine:
         if faults:
             raise ValueError("\n".join(faults))
 
+    def side_by_side(self) -> int:
+        """Return how many stages run at a time: where there are GPUs one, which takes them all."""
+        return self.stages or (1 if visible_gpus() else num_cores())
+
     def share(self, asks_model: bool, num_units: int) -> tuple[int, int, int]:
         """Return how many workers some units get on this machine, with how many cores and GPUs each."""
         gpus = len(visible_gpus()) if asks_model and self.gpus_per_worker != 0 else 0

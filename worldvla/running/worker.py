@@ -19,6 +19,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from worldvla.running import environment
 from worldvla.running.job import Unit, Work, read_job
 from worldvla.running.leases import DONE, FAILED, RELEASED, RUNNING, Lease
 from worldvla.running.ledger import BROKE, FULL, REFUSED, STAGE, Ledger, vanishing
@@ -157,6 +158,7 @@ def main() -> None:
             sys.exit(1)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # of a scheduler: it gives the unit up in order
     try:
+        environment.check()
         serve(arguments.folder, read_shard(arguments.shard))
     except ValueError as error:
         sys.exit(f"worker: {error}")
