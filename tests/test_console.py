@@ -4,11 +4,19 @@ import errno
 import io
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from worldvla.files import atomic_file, atomic_folder
 from worldvla.running import console
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(request, tmp_path, monkeypatch):
+    """Run stages in another folder than this project's, whose finished work they would sweep away."""
+    if "missing_flag" not in request.node.name:  # a process of its own, which ends before that
+        monkeypatch.chdir(tmp_path)
 
 
 def run_stage(monkeypatch, error: BaseException | None):
@@ -25,6 +33,18 @@ def run_stage(monkeypatch, error: BaseException | None):
 def test_a_stage_that_succeeds_exits_with_0(monkeypatch, capsys):
     assert run_stage(monkeypatch, None) == 0
     assert "finished in" in capsys.readouterr().out
+
+
+def test_a_stage_sweeps_the_work_away_whose_results_are_saved(monkeypatch):
+    saved = Path("work/train/4f0c")
+    saved.mkdir(parents=True)
+    (saved / "finished").write_text("train@a\n")
+    open_work = Path("work/train/77aa")
+    open_work.mkdir()
+    Path("dvc.lock").write_text("schema: '2.0'\nstages:\n  train@a:\n    cmd: true\n")
+    assert run_stage(monkeypatch, None) == 0
+    assert not saved.exists()
+    assert open_work.exists()
 
 
 def test_bad_input_is_one_sentence(monkeypatch):

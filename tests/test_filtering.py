@@ -2,15 +2,25 @@ import contextlib
 import dataclasses
 import functools
 import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
+import yaml
 from test_episodes import HEADER, demonstration
 
+import worldvla
+from pipeline import filter as filter_stage
 from worldvla.data import filter_units, raw, trajectories
 from worldvla.data.episodes import read_episodes_table, read_filtered
 from worldvla.data.filtering import is_noop, replay
+from worldvla.files import folder_digest
+from worldvla.running.job import Job, Unit
+from worldvla.running.units import finish_units
+from worldvla.simulation import libero
 from worldvla.simulation.libero import Environment, init_states
 from worldvla.simulation.tasks import tasks
 
@@ -142,36 +152,70 @@ def write_sliders(folder, name, pushes):
     raw.write_raw(raw.task_file(folder, name), HEADER, demonstrations)
 
 
-def replay_sliders(tmp_path, name, runner):
-    both = [
-        filter_units.FilterTask("goal", task, index, f"{task} it", 16) for index, task in enumerate(["push", "drag"])
-    ]
-    units = filter_units.cut_units(both, tmp_path, tmp_path / f"work-{name}")
-    runner(units)
-    out = tmp_path / name
+FILTER_TASKS = [
+    filter_units.FilterTask("goal", task, index, f"{task} it", 16) for index, task in enumerate(["push", "drag"])
+]
+
+
+def slide(part, path, log=None, simulator=Slider):
+    if log is not None:
+        with log.open("a") as stream:
+            stream.write(f"{part.task.name}-{part.names[0]}\n")
+    filter_units.replay_all(part, path, lambda: contextlib.nullcontext(simulator(goal=1.0)), lambda count: None)
+
+
+def replay_sliders(folder, name="out", finish=None):
+    """Replay the raw files of a folder, here or as ``finish`` says; return the units, the rows and the folder."""
+    parts = filter_units.cut(FILTER_TASKS, folder)
+    if finish is None:
+        results = [folder / f"{name}-{number}.hdf5" for number in range(len(parts))]
+        for part, path in zip(parts, results, strict=True):
+            slide(part, path)
+    else:
+        results = finish(parts)
+    out = folder / name
     out.mkdir()
-    return units, filter_units.join_units(units, out), out
+    return parts, filter_units.join_units(parts, results, out), out
 
 
-def slide(log, unit):
-    with log.open("a") as stream:
-        stream.write(f"{unit.result.name}\n")
-    return filter_units.run_unit(unit, lambda: contextlib.nullcontext(Slider(goal=1.0)))
+@contextlib.contextmanager
+def sliders(log):
+    """Yield what replays on a slider, in a worker."""
+
+    def work(part, path, advance):
+        slide(part, path, log)
+        advance(len(part.names))
+
+    yield work
 
 
-def test_units_in_any_order_and_in_any_process_give_the_same_bytes(tmp_path):
+def in_workers(folder, log, parts):
+    """Replay in workers, as the stage does."""
+    units = tuple(Unit(f"{part.task.name}-{part.names[0]}", part, len(part.names)) for part in parts)
+    return finish_units(Job(folder, sliders, (log,), units, noun="demo", suffix=".hdf5", environment={}))
+
+
+def test_units_in_any_order_and_in_any_process_give_the_same_bytes(tmp_path, monkeypatch):
     write_sliders(tmp_path, "push", [0.5] * 12 + [0.1])
     write_sliders(tmp_path, "drag", [1.2, 0.6])
-    log = tmp_path / "log"
 
-    def backwards(units):
-        for unit in reversed(units):
-            slide(log, unit)
+    def backwards(parts):
+        results = [tmp_path / f"{number}.hdf5" for number in range(len(parts))]
+        for part, path in reversed(list(zip(parts, results, strict=True))):
+            slide(part, path)
+        return results
 
     _, rows, alone = replay_sliders(tmp_path, "alone", backwards)
+    monkeypatch.chdir(tmp_path)
+    # Workers find this module, and the same code as is tested here.
+    paths = [str(Path(worldvla.__file__).parent.parent), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    (tmp_path / "machine.yaml").write_text("workers: 2")
+    log = tmp_path / "log"
     _, _, together = replay_sliders(
-        tmp_path, "together", functools.partial(filter_units.run_units, run=functools.partial(slide, log))
+        tmp_path, "together", functools.partial(in_workers, tmp_path / "work/filter/x", log)
     )
+    assert sorted(log.read_text().split()) == ["drag-demo_0", "push-demo_0", "push-demo_10"]
     for path in alone.iterdir():
         assert path.read_bytes() == (together / path.name).read_bytes(), path.name
     assert rows == read_episodes_table(alone)
@@ -185,20 +229,52 @@ def test_units_in_any_order_and_in_any_process_give_the_same_bytes(tmp_path):
     assert episodes[-1].actions[:, 0].tolist() == [0.6, 0.6]
 
 
-def test_finished_units_are_not_done_again(tmp_path):
-    write_sliders(tmp_path, "push", [0.5] * 25)
+def run_stage(tmp_path, monkeypatch, simulator):
+    """Run the stage on the raw files of two tasks in ``tmp_path`` with fake simulators; return its output."""
+    monkeypatch.chdir(tmp_path)
+    names = [SimpleNamespace(name=task.name, index=task.index, language=task.language) for task in FILTER_TASKS]
+    monkeypatch.setattr(filter_stage, "chosen_tasks", lambda benchmark, suite, indices: [names[i] for i in indices])
+    monkeypatch.setattr(libero, "Environment", simulator)
+    section = {"benchmark": "mini", "suite": "goal", "tasks": [0, 1], "looks": "simple", "pixels": 16, "seed": 0}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"filter": section}))
+    filter_stage.main(params=tmp_path / "params.yaml", raw=tmp_path, out=tmp_path / "out")
+    return tmp_path / "out"
+
+
+def test_an_interrupted_filter_goes_on_and_ends_with_the_same_bytes(tmp_path, monkeypatch, units_here, capsys):
+    built = []
+
+    def simulator(task, **looks):
+        built.append(task.name)
+        if len(built) == 7:
+            raise KeyboardInterrupt
+        return contextlib.nullcontext(Slider(goal=1.0))
+
+    for name in ("whole", "broken"):
+        (tmp_path / name).mkdir()
+        write_sliders(tmp_path / name, "push", [0.5] * 25)
+        write_sliders(tmp_path / name, "drag", [0.5])
+    whole = run_stage(tmp_path / "whole", monkeypatch, simulator)
+    assert built == ["push"] * 3 + ["drag"]
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(tmp_path / "broken", monkeypatch, simulator)
+    assert not (tmp_path / "broken/out").exists()
+    broken = run_stage(tmp_path / "broken", monkeypatch, simulator)
+    assert built[7:] == ["push", "drag"], "two units were done, the third is begun anew"
+    assert folder_digest(broken) == folder_digest(whole)
+    assert capsys.readouterr().out.count(f"kept 26; {26 * 2} steps kept, 26 no-ops dropped. Next: split") == 2
+    assert not list((tmp_path / "broken/work/filter").iterdir())
+
+
+def test_a_simulator_that_never_runs_ends_the_stage_and_is_named(tmp_path, monkeypatch, units_here):
+    def simulator(task, **looks):
+        raise RuntimeError(f"{task.name}: no display")
+
+    write_sliders(tmp_path, "push", [0.5])
     write_sliders(tmp_path, "drag", [0.5])
-    log = tmp_path / "log"
-
-    def interrupted(units):
-        slide(log, units[1])
-        log.write_text("")
-        filter_units.run_units(units, functools.partial(slide, log))
-
-    units, rows, _ = replay_sliders(tmp_path, "out", interrupted)
-    assert len(units) == 4
-    assert sorted(log.read_text().split()) == ["000000.hdf5", "000000.hdf5", "000020.hdf5"]
-    assert len(rows) == 26
+    with pytest.raises(ValueError, match=r"^'push-demo_0' failed 2 times: RuntimeError: push: no display$"):
+        run_stage(tmp_path, monkeypatch, simulator)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_task_of_which_nothing_is_kept_is_named(tmp_path):
@@ -208,7 +284,7 @@ def test_a_task_of_which_nothing_is_kept_is_named(tmp_path):
         r"""drag_demo.hdf5: no demonstration of 'drag' succeeds when it is replayed \(no success at any step 1, succ"""
     )
     with pytest.raises(ValueError, match=message):
-        replay_sliders(tmp_path, "out", lambda units: [slide(tmp_path / "log", unit) for unit in units])
+        replay_sliders(tmp_path)
 
 
 def change(path, demo, name, values):
@@ -228,8 +304,8 @@ def test_one_bad_demonstration_is_one_dropped_demonstration(tmp_path):
     change(path, "demo_3", "states", 1e10)
     change(path, "demo_4", "actions", np.nan)
     change(path, "demo_11", "states", -1e10)  # the last of its unit
-    _, good, _ = replay_sliders(tmp_path / "good", "out", lambda units: [slide(tmp_path / "log", u) for u in units])
-    _, rows, out = replay_sliders(tmp_path / "bad", "out", lambda units: [slide(tmp_path / "log", u) for u in units])
+    _, good, _ = replay_sliders(tmp_path / "good")
+    _, rows, out = replay_sliders(tmp_path / "bad")
     unstable = "breaks the simulator (push step 1: the simulation became unstable)"
     reasons = {row["demo"]: row["reason"] for row in rows if not row["kept"]}
     assert reasons == {"demo_3": unstable, "demo_4": "unusable data (step 0: actions[0] is nan)", "demo_11": unstable}
@@ -243,16 +319,14 @@ def test_one_bad_demonstration_is_one_dropped_demonstration(tmp_path):
 
 def test_a_simulator_that_fails_on_its_own_scene_too_ends_the_run(tmp_path):
     write_sliders(tmp_path, "push", [0.5])
-    task = filter_units.FilterTask("goal", "push", 0, "push it", 16)
-    (unit,) = filter_units.cut_units([task], tmp_path, tmp_path / "work")
+    (part,) = filter_units.cut(FILTER_TASKS[:1], tmp_path)
 
     class Broken(Slider):
         def frame(self):
             raise RuntimeError("no picture")
 
     with pytest.raises(RuntimeError, match="no picture"):
-        filter_units.run_unit(unit, lambda: contextlib.nullcontext(Broken(goal=1.0)))
-    assert not unit.result.exists()
+        slide(part, tmp_path / "result.hdf5", simulator=Broken)
 
 
 def test_absurd_states_of_the_real_simulator_are_dropped_and_the_next_is_replayed(tmp_path, monkeypatch):
@@ -267,31 +341,30 @@ def test_absurd_states_of_the_real_simulator_are_dropped_and_the_next_is_replaye
     demonstrations = [dataclasses.replace(recorded, states=np.tile(state, (3, 1))) for state in (*absurd, good)]
     raw.write_raw(raw.task_file(tmp_path, task.name), HEADER, demonstrations)
     filter_task = filter_units.FilterTask("goal", task.name, 0, task.language, 16)
-    (unit,) = filter_units.cut_units([filter_task], tmp_path, tmp_path / "work")
-    filter_units.run_unit(unit, functools.partial(Environment, task, pixels=16, seed=0))
-    with h5py.File(unit.result) as file:
+    (part,) = filter_units.cut([filter_task], tmp_path)
+    told = []
+    build = functools.partial(Environment, task, pixels=16, seed=0)
+    filter_units.replay_all(part, tmp_path / "result.hdf5", build, told.append)
+    assert sum(told) == 4
+    with h5py.File(tmp_path / "result.hdf5") as file:
         reasons = [verdict["reason"] for verdict in json.loads(file["data"].attrs["verdicts"])]
     assert [reason.startswith("breaks the simulator (") for reason in reasons] == [True, True, True, False]
     assert reasons[3] == "no success at any step"
 
 
-def fail(unit):
-    raise ValueError(f"{unit.task.name}: no simulator")
-
-
-def test_an_error_in_a_worker_ends_the_run(tmp_path):
-    write_sliders(tmp_path, "push", [0.5])
-    write_sliders(tmp_path, "drag", [0.5])
-    with pytest.raises(ValueError, match="no simulator"):
-        replay_sliders(tmp_path, "out", functools.partial(filter_units.run_units, run=fail))
-
-
-def test_demonstrations_of_another_scene_are_named(tmp_path):
+def test_demonstrations_of_another_scene_are_named(tmp_path, monkeypatch, units_here):
     raw.write_raw(
         raw.task_file(tmp_path, "push"), HEADER, [dataclasses.replace(demonstration(0), states=np.zeros((5, 3)))]
     )
-    task = filter_units.FilterTask("goal", "push", 0, "push it", 16)
-    (unit,) = filter_units.cut_units([task], tmp_path, tmp_path / "work")
+    write_sliders(tmp_path, "drag", [0.5])
+    built = []
+
+    def simulator(task, **looks):
+        built.append(task.name)
+        return contextlib.nullcontext(Slider(goal=1.0))
+
     with pytest.raises(ValueError, match=r"push_demo.hdf5: demo_0 has states of 3 numbers; the simulator's have 20"):
-        slide(tmp_path / "log", unit)
-    assert not unit.result.exists()
+        run_stage(tmp_path, monkeypatch, simulator)
+    assert built.count("push") == 1, "it would come again"
+    assert not (tmp_path / "out").exists()
+    assert not [path for path in tmp_path.glob("work/filter/*/results/*") if "push" in path.name]

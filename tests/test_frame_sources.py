@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import re
 import tracemalloc
@@ -170,7 +171,7 @@ class OneCode:
         return np.zeros((len(codes), PIXELS, PIXELS, 3), np.uint8)
 
 
-def test_encoding_holds_what_it_announces(tmp_path, monkeypatch, capsys):
+def test_encoding_holds_what_it_announces(tmp_path, monkeypatch, capsys, units_here):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(encode.ImageTokenizer, "load", lambda folder: OneCode())
     (tmp_path / "tokenizer").mkdir()
@@ -214,15 +215,17 @@ def test_filtering_holds_what_it_announces(tmp_path, monkeypatch):
     recorded.states[:] = 0
     raw.write_raw(raw.task_file(tmp_path, TASK), HEADER, [recorded] * 8)
     task = filter_units.FilterTask("goal", TASK, 0, "push it", PIXELS)
-    units = filter_units.cut_units([task], tmp_path, tmp_path / "work")
-    told = filter_units.expectation(units)
+    parts = filter_units.cut([task], tmp_path)
+    told = filter_units.expectation(parts)
     assert told == f"frames: {8 * num_steps:,} of 64 px; about 24 MB on disk, at most 7 MB in memory"
     (tmp_path / "out").mkdir()
+    results = [tmp_path / f"{number}.hdf5" for number in range(len(parts))]
 
     def run():
-        for unit in units:
-            filter_units.run_unit(unit, lambda: contextlib.nullcontext(Camera(goal=4.9)))
-        assert all(row["kept"] for row in filter_units.join_units(units, tmp_path / "out"))
+        for part, path in zip(parts, results, strict=True):
+            build = functools.partial(contextlib.nullcontext, Camera(goal=4.9))
+            filter_units.replay_all(part, path, build, lambda count: None)
+        assert all(row["kept"] for row in filter_units.join_units(parts, results, tmp_path / "out"))
 
     assert peak(run) < announced(told) + SLACK
 

@@ -140,7 +140,7 @@ def run_stage(folder: Path, monkeypatch, world, horizons=(9, 11), batch=2):
     return out
 
 
-def test_the_stage_writes_both_predictions_of_every_clip(tmp_path, monkeypatch, world, capsys):
+def test_the_stage_writes_both_predictions_of_every_clip(tmp_path, monkeypatch, world, capsys, units_here):
     write_shards(tmp_path / "shards" / "val_ind", [*clips(3, num_steps=12), *clips(1, num_steps=10)], 64)
     out = run_stage(tmp_path, monkeypatch, world)
     (generated,) = read_generated(out.parent, ["world"], num_frames=11)
@@ -152,34 +152,41 @@ def test_the_stage_writes_both_predictions_of_every_clip(tmp_path, monkeypatch, 
     printed = capsys.readouterr().out
     assert "left out: 1 of 4 episodes, shorter than 11 frames" in printed
     assert "3 clips of 11 frames, with true and with shuffled actions" in printed
-    assert not list((tmp_path / "work").rglob("*.tar"))
+    assert not list((tmp_path / "work/generate").iterdir())
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_an_interrupted_stage_goes_on_and_ends_with_the_same_bytes(tmp_path, monkeypatch, world):
+def test_an_interrupted_stage_goes_on_and_ends_with_the_same_bytes(tmp_path, monkeypatch, world, units_here):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     for folder in (whole, broken):
         write_shards(folder / "shards" / "val_ind", clips(5, num_steps=11), 64)
     expected = run_stage(whole, monkeypatch, world)
     calls = []
 
-    def predict(*arguments):
-        calls.append(arguments)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-        return world.predict(*arguments)
+    def asked(name):
+        def ask(*arguments):
+            calls.append(name)
+            if len(calls) in (4, 11):
+                raise KeyboardInterrupt
+            return getattr(world, name)(*arguments)
 
-    dying = SimpleNamespace(predict=predict, accuracy=world.accuracy)
+        return ask
+
+    dying = SimpleNamespace(predict=asked("predict"), accuracy=asked("accuracy"))
     with pytest.raises(KeyboardInterrupt):
         run_stage(broken, monkeypatch, dying)
     assert not (broken / "generated" / "world").exists()
     (left,) = (broken / "work" / "generate").iterdir()
-    (left / "true" / ".partial-1-000000.tar").write_bytes(b"what a kill leaves")
+    (left / "results" / ".partial-1-shuffled-000000.result").write_bytes(b"what a kill leaves")
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(broken, monkeypatch, dying)
     out = run_stage(broken, monkeypatch, dying)
-    assert len(calls) == 7, "five clips in batches of two, twice; three batches were done, the fourth is begun anew"
+    # Five clips in batches of two, twice: three batches were done, the fourth is begun anew. Then the clips of a batch one
+    # by one: those of one batch were done, and one of the next, which is begun anew.
+    assert calls == ["predict"] * 4 + ["predict"] * 3 + ["accuracy"] * 4 + ["accuracy"] * 3
     assert contents(out) == contents(expected)
 
 

@@ -1,19 +1,25 @@
+"""Episodes of a policy: their outcomes and films, whoever runs them, after failures and interruptions."""
+
 import functools
 import hashlib
 import os
-import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import yaml
 
-from worldvla.files import file_digest
-from worldvla.simulation import libero, rollout
+from pipeline import rollout
+from worldvla.files import folder_digest
+from worldvla.running.cores import STAGE_CORES
+from worldvla.simulation import libero
 from worldvla.simulation.lanes import Call, Episode, Lane, LanePool
-from worldvla.simulation.outcomes import describe, write_outcomes
-from worldvla.simulation.rollout import record_videos, run_rollouts
+from worldvla.simulation.outcomes import EPISODES, Outcome
+from worldvla.simulation.rollout import run_episodes
 from worldvla.simulation.tasks import Task, tasks
-from worldvla.simulation.videos import read_video, write_video
+from worldvla.simulation.videos import VIDEO_PIXELS, read_video, write_video
 
 TASKS = [
     Task("mini", "goal", index, f"task_{index}", f"do task {index}", Path(f"task_{index}.bddl")) for index in range(3)
@@ -24,7 +30,7 @@ MAX_STEPS = 23
 class FakeSimulator:
     """A sum of the actions; the task is accomplished where it exceeds what the initial state asks."""
 
-    def __init__(self, task: Task, trouble: Path | None = None):
+    def __init__(self, task: Task, trouble: Path | None = None, **looks: object):
         self.task, self.trouble = task, trouble
 
     def reset(self, state: np.ndarray) -> None:
@@ -53,11 +59,12 @@ class FakeSimulator:
 class FakePolicy:
     """Its actions depend on the frames, the instruction and, on purpose, on the company in the batch."""
 
-    chunk = 5
+    chunk, history, on_gpu = 5, 2, False
 
     def __init__(self, interrupt_at: int = -1, mute: str = ""):
         self.interrupt_at, self.mute = interrupt_at, mute
         self.batches: list[list[int]] = []  # history lengths of each query
+        self.chunks: list[bytes | None] = []  # all answers
 
     def encode(self, frames: np.ndarray) -> np.ndarray:
         return frames[:, :2, 0, 0].astype(np.uint16) + len(frames)
@@ -71,6 +78,7 @@ class FakePolicy:
             seed = hashlib.sha256(f"{language} {history.tolist()} {len(languages)} {row}".encode()).digest()
             chunk = np.random.default_rng(list(seed)).uniform(-0.2, 0.5, (self.chunk, 7))
             chunks.append(None if language == self.mute and len(history) > 1 else chunk)
+        self.chunks += [None if chunk is None else chunk.tobytes() for chunk in chunks]
         return chunks
 
 
@@ -78,46 +86,50 @@ def episodes(num_init_states: int = 4) -> list[Episode]:
     return [Episode(task, number, np.array([number + 0.2])) for task in TASKS for number in range(num_init_states)]
 
 
-def outcome_rows(outcomes) -> list[tuple]:
+def rows(outcomes: list[Outcome]) -> list[tuple]:
     return [
-        (str(outcome.episode), outcome.success, outcome.actions.tobytes(), outcome.policy_failures)
+        (
+            str(outcome.episode),
+            outcome.success,
+            outcome.num_steps,
+            outcome.policy_failures,
+            None if outcome.film is None else outcome.film.tobytes(),
+        )
         for outcome in outcomes
     ]
 
 
-def run(num_workers: int = 1, policy: FakePolicy | None = None, lanes: int = 4, trouble: Path | None = None, **options):
+def run(
+    num_processes: int = 1, policy: FakePolicy | None = None, trouble: Path | None = None, films: int = 0
+) -> list[Outcome]:
     make = functools.partial(FakeSimulator, trouble=trouble)
-    with LanePool(make, lanes, num_workers) as pool:
-        return run_rollouts(policy or FakePolicy(), episodes(), pool, history=2, max_steps=MAX_STEPS, **options)[0]
+    policy = policy or FakePolicy()
+    with LanePool(make, num_processes) as pool:
+        return run_episodes(policy, episodes(), pool, history=2, max_steps=MAX_STEPS, films_per_task=films)
+
+
+def transcript(**options) -> tuple[list[tuple], list[bytes | None]]:
+    """Return the outcomes of a run, and all that the policy answered, which depends on all that it saw."""
+    policy = FakePolicy()
+    return rows(run(policy=policy, **options)), policy.chunks
 
 
 @pytest.fixture(scope="module")
-def reference() -> list[tuple]:
-    return outcome_rows(run(num_workers=1))
+def reference() -> tuple[list[tuple], list[bytes | None]]:
+    return transcript(films=2)
 
 
-def test_results_do_not_depend_on_the_number_of_workers(reference):
-    assert outcome_rows(run(num_workers=3)) == reference
-    assert len({success for _, success, *_ in reference}) == 2  # both happen
+@pytest.mark.parametrize("num_processes", [0, 3])
+def test_results_do_not_depend_on_the_number_of_processes(reference, num_processes):
+    assert transcript(num_processes=num_processes, films=2) == reference
+    assert len({success for _, success, *_ in reference[0]}) == 2  # both happen
 
 
-def test_an_interrupted_run_continues_to_the_same_results(reference, tmp_path, monkeypatch):
-    monkeypatch.setattr(rollout, "CHECKPOINT_EVERY_S", 0.0)
-    checkpoint = tmp_path / "work" / "state.pickle"
-    first = FakePolicy(interrupt_at=6)
-    with pytest.raises(KeyboardInterrupt):
-        run(policy=first, checkpoint=checkpoint)
-    second = FakePolicy()
-    assert outcome_rows(run(policy=second, checkpoint=checkpoint)) == reference
-    whole = FakePolicy()
-    run(policy=whole)
-    assert first.batches + second.batches == whole.batches
-
-
-def test_a_simulator_that_raises_once_changes_nothing(reference, tmp_path):
+@pytest.mark.parametrize("num_processes", [0, 1])
+def test_a_simulator_that_raises_once_changes_nothing(reference, tmp_path, num_processes):
     trouble = tmp_path / "trouble"
     trouble.write_text("once")
-    assert outcome_rows(run(trouble=trouble)) == reference
+    assert transcript(num_processes=num_processes, trouble=trouble, films=2) == reference
     assert trouble.read_text() == "over"
 
 
@@ -131,27 +143,46 @@ def test_a_simulator_that_raises_once_changes_nothing(reference, tmp_path):
         ),
     ],
 )
-def test_a_simulator_that_fails_for_good_fails_the_stage(kind, words, tmp_path):
+def test_a_simulator_that_fails_for_good_is_named_with_its_episode(kind, words, tmp_path):
     trouble = tmp_path / "trouble"
     trouble.write_text(kind)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(RuntimeError, match=words):
         run(trouble=trouble)
+
+
+def test_a_simulator_in_the_same_process_that_fails_for_good_is_named_too(tmp_path):
+    trouble = tmp_path / "trouble"
+    trouble.write_text("always")
+    with pytest.raises(
+        RuntimeError, match="task 'task_1', init state 2: the simulator failed twice: RuntimeError: the"
+    ):
+        run(num_processes=0, trouble=trouble)
 
 
 def test_an_answer_that_is_no_chunk_ends_the_episode_unsuccessful():
     policy = FakePolicy(mute="do task 2")
     outcomes = run(policy=policy)
-    muted = [outcome for outcome in outcomes if outcome.task_index == 2 and outcome.init_state > 1]  # not done at once
+    muted = [
+        outcome for outcome in outcomes if outcome.episode.task.index == 2 and outcome.episode.init_state > 1
+    ]  # not done at once
+    assert muted
     assert all(not outcome.success and outcome.policy_failures == 1 for outcome in muted)
-    assert all(len(outcome.actions) == policy.chunk for outcome in muted)  # the first chunk was executed
-    assert all(outcome.policy_failures == 0 for outcome in outcomes if outcome.task_index != 2)
+    assert all(outcome.num_steps == policy.chunk for outcome in muted)  # the first chunk was executed
+    assert all(outcome.policy_failures == 0 for outcome in outcomes if outcome.episode.task.index != 2)
 
 
 def test_episodes_end_at_success_or_at_the_budget(reference):
-    for _, success, actions, _ in reference:
-        steps = np.frombuffer(actions).reshape(-1, 7)
-        assert len(steps) <= MAX_STEPS
-        assert success or len(steps) == MAX_STEPS
+    for _, success, num_steps, *_ in reference[0]:
+        assert num_steps <= MAX_STEPS
+        assert success or num_steps == MAX_STEPS
+
+
+def test_every_episode_is_told_of_once_when_it_has_ended():
+    told = []
+    with LanePool(FakeSimulator, 0) as pool:
+        run_episodes(FakePolicy(), episodes(), pool, history=2, max_steps=MAX_STEPS, advance=told.append)
+    assert sum(told) == len(episodes())
+    assert 0 in told, "a round in which no episode ends"
 
 
 def test_the_policy_sees_one_frame_first_and_then_the_last_two():
@@ -163,9 +194,9 @@ def test_the_policy_sees_one_frame_first_and_then_the_last_two():
     assert reply.num_steps == 5
     assert reply.frames[:, 0, 0, 0].tolist() == [100, 150]  # after the sums 1+2+3+4 and 1+2+3+4+5
     policy = FakePolicy()
-    with LanePool(FakeSimulator, 2, 1) as pool:
+    with LanePool(FakeSimulator, 1) as pool:
         some = [Episode(task, 0, np.array([100.0])) for task in TASKS[:2]]
-        run_rollouts(policy, some, pool, history=2, max_steps=12)
+        run_episodes(policy, some, pool, history=2, max_steps=12)
     assert policy.batches == [[1, 1], [2, 2], [2, 2]]
 
 
@@ -174,12 +205,12 @@ def test_with_single_actions_the_history_reaches_into_the_chunk_before():
         chunk = 1
 
     policy = OneByOne()
-    with LanePool(FakeSimulator, 1, 1) as pool:
-        run_rollouts(policy, [Episode(TASKS[0], 0, np.array([100.0]))], pool, history=3, max_steps=6)
+    with LanePool(FakeSimulator, 1) as pool:
+        run_episodes(policy, [Episode(TASKS[0], 0, np.array([100.0]))], pool, history=3, max_steps=6)
     assert policy.batches == [[1], [2], [3], [3], [3], [3]]
 
 
-def test_a_lane_elsewhere_repeats_the_actions_before(tmp_path):
+def test_a_lane_elsewhere_repeats_the_actions_before():
     rng = np.random.default_rng(0)
     actions = rng.uniform(-1, 1, (12, 7))
     here, elsewhere = (Episode(TASKS[0], number, np.array([100.0])) for number in (0, 1))
@@ -187,28 +218,149 @@ def test_a_lane_elsewhere_repeats_the_actions_before(tmp_path):
     straight.execute(Call(here, actions=actions[:8]))
     wandering = Lane(FakeSimulator)
     wandering.execute(Call(elsewhere, actions=actions[:8]))
-    replies = [lane.execute(Call(here, actions[:8], actions[8:], num_frames=2)) for lane in (straight, wandering)]
+    call = Call(here, actions[:8], actions[8:], num_frames=2, film=True)
+    replies = [lane.execute(call) for lane in (straight, wandering)]
     np.testing.assert_array_equal(replies[0].frames, replies[1].frames)
+    np.testing.assert_array_equal(replies[0].film, replies[1].film)
+    assert replies[0].film.shape == (4, VIDEO_PIXELS, VIDEO_PIXELS, 3)  # of the call's own actions alone
 
 
-def test_outputs_have_the_same_bytes_every_time(tmp_path):
-    digests = []
-    for attempt in ("first", "second"):
-        folder = tmp_path / attempt
-        folder.mkdir()
-        with LanePool(FakeSimulator, 2, 2) as pool:
-            outcomes, _ = run_rollouts(FakePolicy(), episodes(2), pool, history=2, max_steps=MAX_STEPS)
-            videos = record_videos(pool, outcomes, 2, folder)
-        write_outcomes(folder / "episodes.parquet", outcomes)
-        digests.append({path.name: file_digest(path) for path in folder.iterdir()})
-        filmed = [outcome for outcome in outcomes if outcome.init_state < 2]
-        assert [path.stem.split("-", 1)[1] for path in videos] == [
-            f"task{one.task_index}-init{one.init_state}" for one in filmed
-        ]
-        assert [path.name.startswith("success") for path in videos] == [one.success for one in filmed]
-        assert len(read_video(videos[0])) == 1 + len(filmed[0].actions)
-    assert digests[0] == digests[1]
-    assert re.search(r"/6 .* to .*%  all tasks", describe(outcomes))
+def test_a_film_shows_every_step_of_the_very_episode():
+    filmed, bare = run(films=2), run()
+    assert [one.film is not None for one in filmed] == [one.episode.init_state < 2 for one in filmed]
+    assert [row[:4] for row in rows(filmed)] == [row[:4] for row in rows(bare)]
+    assert all(one.film is None for one in bare)
+    first = filmed[0]
+    assert first.film is not None
+    assert first.film.shape == (first.num_steps + 1, VIDEO_PIXELS, VIDEO_PIXELS, 3)
+    simulator = FakeSimulator(first.episode.task)
+    simulator.reset(first.episode.state)
+    assert (first.film[0] == simulator.frame()[0, 0]).all()
+    assert len(np.unique(first.film[:, 0, 0, 0])) > 2
+
+
+def test_the_film_of_an_episode_without_an_answer_is_its_first_frame():
+    class Speechless(FakePolicy):
+        def act(self, languages, histories):
+            return [None for _ in languages]
+
+    outcomes = run(policy=Speechless(), films=1)
+    assert {(one.success, one.num_steps, one.policy_failures) for one in outcomes} == {(False, 0, 1)}
+    assert [len(one.film) for one in outcomes if one.film is not None] == [1] * len(TASKS)
+
+
+SECTION = {
+    **{
+        "benchmark": "mini",
+        "suite": "goal",
+        "tasks": [0, 1, 2],
+        "looks": "simple",
+        "chunk": 5,
+        "history": 2,
+        "seed": 0,
+    },
+    **{"mask": "causal", "no_bin": "fail", "pixels": 16, "init_states_per_task": 4, "environments": 5, "graphs": False},
+    **{"max_steps": MAX_STEPS, "films_per_task": 2},
+}
+
+
+@pytest.fixture
+def stage(tmp_path, monkeypatch, units_here):
+    """Return what runs the stage on fake simulators: three tasks of four episodes, five of which share a batch."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(STAGE_CORES, "1")
+    for name in ("model", "tokenizer"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "model/README.md").write_text("| shards sha256 | 4f0c |")
+    monkeypatch.setattr(libero, "init_states", lambda task: [np.array([number + 0.2]) for number in range(50)])
+
+    def run_stage(out: str, policy: FakePolicy | None = None, trouble: Path | None = None, **changes) -> Path:
+        loaded = SimpleNamespace(load=lambda *_: policy or FakePolicy())
+        monkeypatch.setattr("worldvla.model.policy.ChameleonPolicy", loaded)
+        monkeypatch.setattr(libero, "Environment", functools.partial(FakeSimulator, trouble=trouble))
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump({"rollout": SECTION | changes}))
+        paths = {name: tmp_path / name for name in ("model", "tokenizer")}
+        rollout.main(
+            params=tmp_path / "params.yaml", **paths, out=tmp_path / out, timing=tmp_path / f"timing-{out}.json"
+        )
+        return tmp_path / out
+
+    return run_stage
+
+
+def test_the_stage_writes_a_row_per_episode_and_the_films(stage, capsys):
+    out = stage("out")
+    found = pq.read_table(out / "episodes.parquet")
+    assert found.schema == EPISODES
+    episode_rows = found.to_pylist()
+    assert [(row["task_index"], row["init_state"]) for row in episode_rows] == [
+        (task, number) for task in range(3) for number in range(4)
+    ]
+    filmed = {
+        f"{'success' if row['success'] else 'failure'}-task{row['task_index']}-init{row['init_state']}.mp4": row
+        for row in episode_rows
+        if row["init_state"] < 2
+    }
+    assert {path.name for path in out.iterdir()} == {*filmed, "episodes.parquet", "made_of.json"}
+    for name, row in filmed.items():
+        assert len(read_video(out / name)) == row["num_steps"] + 1
+    successes = sum(row["success"] for row in episode_rows)
+    printed = capsys.readouterr().out
+    assert f"{successes:4d}/12 " in printed
+    assert "%  all tasks" in printed
+    assert "12 episodes in" in printed
+    assert "6 videos" in printed
+    assert not list(Path("work/rollout").iterdir())
+
+
+def test_outputs_have_the_same_bytes_every_time_and_with_more_cores(stage, monkeypatch):
+    digest = folder_digest(stage("first"))
+    assert folder_digest(stage("second")) == digest
+    monkeypatch.setenv(STAGE_CORES, "2")  # simulators in processes of their own
+    assert folder_digest(stage("third")) == digest
+
+
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(stage):
+    alone = FakePolicy()
+    whole = stage("whole", alone)
+    first = FakePolicy(interrupt_at=len(alone.batches) - 1)  # in the last of three batches
+    with pytest.raises(KeyboardInterrupt):
+        stage("out", first)
+    assert not Path("out").exists()
+    second = FakePolicy()
+    assert folder_digest(stage("out", second)) == folder_digest(whole)
+    assert second.chunks == alone.chunks[-len(second.chunks) :]
+    begun = [number for number, lengths in enumerate(alone.batches) if max(lengths) == 1]
+    assert len(begun) == 3
+    assert len(second.batches) == len(alone.batches) - begun[-1], "the last batch is run anew, and nothing else"
+
+
+def test_without_films_the_episodes_are_the_same(stage):
+    with_films, without = stage("with"), stage("without", films_per_task=0)
+    assert not list(without.glob("*.mp4"))
+    name = "episodes.parquet"
+    assert (with_films / name).read_bytes() == (without / name).read_bytes()
+
+
+def test_a_simulator_that_fails_for_good_fails_the_stage(stage, tmp_path):
+    trouble = tmp_path / "trouble"
+    trouble.write_text("always")
+    words = (
+        "'000005' failed 2 times: RuntimeError: task '.*', init state 2: the simulator failed twice: RuntimeError: th"
+    )
+    with pytest.raises(ValueError, match=words):
+        stage("out", trouble=trouble)
+    assert not Path("out").exists()
+    trouble.write_text("over")
+    assert folder_digest(stage("out", trouble=trouble)) == folder_digest(stage("whole"))
+
+
+def test_a_model_of_other_chunks_is_refused(stage):
+    message = (
+        r"model: the model was trained for 5 actions and 2 frames, the params ask for 4 and 2\. Run: dvc repro train@"
+    )
+    with pytest.raises(ValueError, match=message):
+        stage("out", chunk=4)
 
 
 def test_a_video_shows_its_frames(tmp_path):
@@ -223,16 +375,17 @@ class SeeingPolicy(FakePolicy):
 
 
 @pytest.mark.slow
-def test_lanes_of_one_worker_act_and_see_as_lanes_of_two():
+def test_lanes_of_one_process_act_and_see_as_lanes_of_two_and_of_their_own_filmed_or_not():
     some = [Episode(task, 7, libero.init_states(task)[7]) for task in tasks("mini", "goal")[:3]]
     results = []
-    for num_workers in (1, 2):
-        policy = SeeingPolicy(
-            mute=some[0].task.language
-        )  # a lane goes on to another task while the other is in its own
-        with LanePool(functools.partial(libero.Environment, pixels=32, seed=0), 2, num_workers) as pool:
-            results.append(outcome_rows(run_rollouts(policy, some, pool, history=2, max_steps=12)[0]))
-    assert results[0] == results[1]
+    for num_processes, films in ((1, 0), (2, 0), (0, 0), (1, 50)):
+        policy = SeeingPolicy(mute=some[0].task.language)  # a lane ends while the others go on
+        make = functools.partial(libero.Environment, pixels=32, seed=0)
+        with LanePool(make, num_processes) as pool:
+            outcomes = run_episodes(policy, some, pool, history=2, max_steps=12, films_per_task=films)
+        results.append(([row[:4] for row in rows(outcomes)], policy.chunks))
+        assert [one.film is not None for one in outcomes] == [films > 0] * 3
+    assert all(result == results[0] for result in results)
 
 
 @pytest.mark.slow

@@ -200,7 +200,7 @@ def encoding_inputs(tmp_path, monkeypatch, kept=10):
     return {name: tmp_path / path for name, path in paths.items()}
 
 
-def test_an_interrupted_encoding_continues_to_the_same_bytes(tmp_path, monkeypatch):
+def test_an_interrupted_encoding_continues_to_the_same_bytes(tmp_path, monkeypatch, units_here):
     """Ten episodes of ten frames, two per shard, four frames per call."""
     paths = encoding_inputs(tmp_path, monkeypatch)
 
@@ -214,7 +214,7 @@ def test_an_interrupted_encoding_continues_to_the_same_bytes(tmp_path, monkeypat
         run("shards", stop_at=14)
     assert not (tmp_path / "shards").exists()
     (work,) = (tmp_path / "work/encode").iterdir()
-    (work / "train/.partial-7-000002.tar").write_bytes(b"of a process that was killed")
+    (work / "results/.partial-06b7413f-train-000002.tar").write_bytes(b"of a process that was killed")
     assert run("shards", stop_at=None) == 18  # two shards of six calls were done
     assert [episode.demo for episode in read_shards(tmp_path / "shards/train")] == [f"demo_{i}" for i in range(9)]
     assert read_shards(tmp_path / "shards/val_ind")[0].codes.shape == (10, 1)

@@ -5,14 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
 from worldvla.data.filtering import replay
-from worldvla.data.raw import task_file, validate_raw
 from worldvla.data.trajectories import Trajectory
-from worldvla.files import file_digest
 from worldvla.params.benchmarks import max_steps
 from worldvla.simulation import recording
 from worldvla.simulation.commands import command
@@ -200,27 +197,6 @@ def test_a_recording_replays_exactly_and_still_succeeds_without_its_noops(enviro
     assert verdict.kept
     assert verdict.num_noops > 0
     assert episode is not None
-
-
-def record_with(workers: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(recording, "num_cores", lambda: workers)
-    plan = recording.Recording("mini", "goal", (0,), seed=3, demonstrations_per_task=2)
-    units = [recording.Unit(plan, 0, demo, demo + 1, folder / f"{demo}.hdf5") for demo in range(2)]
-    recording.record_units(units)
-    path = task_file(folder, TASKS[0].name)
-    recording.join(path, [unit.result for unit in units])
-    return path
-
-
-def test_a_recording_does_not_depend_on_the_number_of_workers(tmp_path, monkeypatch):
-    one, two = (record_with(workers, tmp_path / str(workers), monkeypatch) for workers in (1, 2))
-    assert file_digest(one) == file_digest(two)
-    num_demos, num_steps = validate_raw(one, TASKS[0].name, TASKS[0].language)
-    assert num_demos == 2
-    with h5py.File(one) as file:
-        assert num_steps == sum(len(file[f"data/demo_{number}/actions"]) for number in range(2))
-        assert file["data"].attrs["bddl_file_name"] == "mini_goal/put_the_can_in_the_basket.bddl"
-        assert str(Path(sys.prefix)) not in file["data/demo_1"].attrs["model_file"]
 
 
 def test_containers_hold_what_is_asked():

@@ -1,28 +1,180 @@
-"""Work is continued only by the same code, and what cannot be written says why."""
+"""Work is continued only by the same code, stays until DVC has its result, and what cannot be written says why."""
 
-import os
 import pickle
 import resource
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 import worldvla
-from worldvla.running.unfinished import checkpoint_file, read_checkpoint, work_folder
+from worldvla.files import PROCESS
+from worldvla.running import unfinished
+from worldvla.running.unfinished import Clock, checkpoint_file, code_of, finish, read_checkpoint, sweep, work_folder
+
+REPOSITORY = Path(worldvla.__file__).parent.parent
+
+DVC_YAML = """
+stages:
+  split:
+    cmd: python -m pipeline.split
+    deps: [data/filtered, pipeline/split.py, worldvla/splits.py]
+  train:
+    foreach: [a, b]
+    do:
+      cmd: python -m pipeline.train
+      deps: ["data/shards/${item}", pipeline/train.py, worldvla/masks.py]
+"""
 
 
-def test_work_is_continued_by_the_same_code_only(tmp_path, monkeypatch):
-    for package in ("worldvla", "pipeline"):
-        (tmp_path / package).mkdir()
-        (tmp_path / package / "__init__.py").touch()
+def test_work_is_continued_by_the_same_code_of_the_stage_only(tmp_path, monkeypatch):
+    for path in ("split.py", "train.py", "console.py"):
+        (tmp_path / "pipeline").mkdir(exist_ok=True)
+        (tmp_path / "pipeline" / path).touch()
+    for path in ("__init__.py", "masks.py", "splits.py", "wording.py"):
+        (tmp_path / "worldvla").mkdir(exist_ok=True)
+        (tmp_path / "worldvla" / path).touch()
+    (tmp_path / "dvc.yaml").write_text(DVC_YAML)
     monkeypatch.setattr(worldvla, "__file__", str(tmp_path / "worldvla/__init__.py"))
-    folders = [work_folder("train", "inputs")]
-    assert work_folder("train", "inputs") == folders[0]
+    first = work_folder("train", "inputs")
+    assert first.parent == Path("work/train")
+    for path in ("pipeline/split.py", "worldvla/splits.py", "worldvla/wording.py", "pipeline/console.py"):
+        (tmp_path / path).write_text("changed")
+        assert work_folder("train", "inputs") == first, path
+    folders = [first, work_folder("train", "other inputs"), work_folder("split", "inputs")]
     for path in ("worldvla/masks.py", "pipeline/train.py"):
         (tmp_path / path).write_text("changed")
         folders.append(work_folder("train", "inputs"))
-    assert len(set(folders)) == 3
+    assert len(set(folders)) == 5
+
+
+@pytest.mark.parametrize("stage", ["download", "filter", "tokenizer", "encode", "train", "rollout", "generate"])
+def test_a_stage_of_this_project_is_decided_by_its_own_module_and_no_wording(stage):
+    code = code_of(stage)
+    assert f"pipeline/{stage}.py" in code
+    assert all((REPOSITORY / path).is_file() for path in code)
+    assert not [path for path in code if path.startswith("worldvla/running/")]
+
+
+def lock(*stages: str) -> None:
+    """Write a dvc.lock in which the stages ``name=digest`` have entries."""
+    lines = ["schema: '2.0'", "stages:"]
+    for stage in stages:
+        name, _, digest = stage.partition("=")
+        lines += [f"  {name}:", "    cmd: true", "    outs:", "    - path: data", "      md5: " + digest]
+    Path("dvc.lock").write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch) -> Path:
+    """Return a folder of work in a project that nothing has been saved of."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    folder = Path("work/train/4f0c")
+    folder.mkdir(parents=True)
+    (folder / "checkpoint.pt").touch()
+    return folder
+
+
+def test_without_dvc_the_work_goes_with_the_end_of_the_stage(work):
+    finish(work)
+    assert not work.exists()
+    finish(work)  # of a stage that left nothing
+
+
+@pytest.mark.parametrize(("before", "after"), [((), ("train@a=1",)), (("train@a=1",), ("train@a=2",))])
+def test_work_stays_until_dvc_has_saved_the_result(work, monkeypatch, before, after):
+    if before:
+        lock("download=0", *before, "train@b=0")
+    monkeypatch.setenv("DVC_STAGE", "train@a")
+    finish(work)
+    sweep()
+    assert (work / "checkpoint.pt").exists()
+    lock("download=1", *before, "train@b=1")  # others are saved meanwhile
+    sweep()
+    assert (work / "checkpoint.pt").exists()
+    lock("download=1", *after, "train@b=1")
+    sweep()
+    assert not work.exists()
+
+
+def test_the_last_entry_of_the_lock_is_read_to_its_end(work, monkeypatch):
+    lock("download=0", "train@a=1")
+    monkeypatch.setenv("DVC_STAGE", "train@a")
+    finish(work)
+    lock("train@a=1")
+    sweep()
+    assert work.exists()
+    lock("train@a=2")
+    sweep()
+    assert not work.exists()
+
+
+def test_work_that_is_not_finished_and_that_of_other_stages_stays(work, monkeypatch):
+    other = Path("work/filter/77aa")
+    other.mkdir(parents=True)
+    sweep()
+    assert work.exists()
+    monkeypatch.setenv("DVC_STAGE", "filter@goal")
+    finish(other)
+    lock("train@a=1", "filter@goal=1")
+    sweep()
+    assert work.exists()
+    assert not other.exists()
+
+
+@pytest.mark.slow
+def test_dvc_itself_tells_a_stage_its_name_and_its_lock_is_understood(work, monkeypatch):
+    stage = "import pathlib, worldvla.running.unfinished as u; u.finish(pathlib.Path('work/train/4f0c')); "
+    Path("stage.py").write_text(f"{stage}pathlib.Path('out').write_text(pathlib.Path('in').read_text())\n")
+    Path("in").write_text("first")
+    do = f"{{cmd: {sys.executable} stage.py, deps: [in], outs: [out]}}"
+    Path("dvc.yaml").write_text(f"stages:\n  train:\n    foreach: [a]\n    do: {do}\n")
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+    dvc = [sys.executable, "-m", "dvc"]
+    subprocess.run([*dvc, "init", "--quiet", "--no-scm"], check=True)
+    for content in ("first", "second"):
+        Path("in").write_text(content)
+        work.mkdir(parents=True, exist_ok=True)
+        subprocess.run([*dvc, "repro", "--quiet"], check=True)
+        assert (work / "finished").read_text().startswith("train@a\n")
+        assert Path("out").read_text() == content
+        sweep()
+        assert not work.exists()
+
+
+@pytest.fixture
+def now(monkeypatch) -> SimpleNamespace:
+    """Return the time that clocks see, to be moved."""
+    time = SimpleNamespace(seconds=100.0)
+    monkeypatch.setattr(unfinished, "time", SimpleNamespace(monotonic=lambda: time.seconds))
+    return time
+
+
+def test_a_clock_sums_the_sittings_at_some_work(tmp_path, now):
+    work = tmp_path / "work"
+    for sitting in range(3):
+        clock = Clock(work)
+        assert clock.seconds() == 20 * sitting
+        now.seconds += 20
+        assert clock.seconds() == 20 * (sitting + 1)
+        clock.note()
+        now.seconds += 0.5
+        clock.note()  # within a second, which is lost to a kill
+        now.seconds += 1000  # until somebody starts it again
+
+
+def test_a_clock_of_other_work_begins_at_nothing_and_a_damaged_note_does_too(tmp_path, now):
+    clock = Clock(tmp_path / "one")
+    now.seconds += 20
+    clock.note()
+    assert Clock(tmp_path / "other").seconds() == 0
+    (tmp_path / "one/seconds").write_bytes(b"\xff")
+    assert Clock(tmp_path / "one").seconds() == 0
 
 
 def save(folder: Path, size: int) -> None:
@@ -40,7 +192,7 @@ def test_a_checkpoint_is_read_as_it_was_written(tmp_path):
 @pytest.mark.parametrize("size", [1, 1 << 20])
 def test_a_full_disk_is_an_error_of_the_disk(tmp_path, size):
     # Where the file is written until it is whole.
-    (tmp_path / f".partial-{os.getpid()}-checkpoint.pt").symlink_to("/dev/full")
+    (tmp_path / f".partial-{PROCESS}-checkpoint.pt").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left on device"):
         save(tmp_path, size)
     assert not list(tmp_path.iterdir())

@@ -22,7 +22,7 @@ from worldvla.metrics import videos
 from worldvla.metrics.films import chosen
 from worldvla.metrics.frames import psnr
 from worldvla.metrics.i3d.features import Extractor
-from worldvla.metrics.videos import Clip, Videos
+from worldvla.metrics.videos import Clip, Source, Videos
 
 PIXELS, NUM_FRAMES = 16, 10
 
@@ -38,7 +38,7 @@ CLIPS = [Clip(f"task_{place % 2}", f"demo_{place}", "put it there") for place in
 def test_scores_leave_the_given_frame_out_and_have_a_second_column_with_it():
     truth, predicted = noise(0), noise(1)
     predicted[:, 0] = truth[:, 0]
-    rows = videos.score_clips(Videos("world", "true", predicted), truth, CLIPS, [5, 10], {})
+    rows = videos.score_clips(Videos(Source("world", "true"), predicted), truth, CLIPS, [5, 10], {})
     assert [(row["demo"], row["horizon"]) for row in rows[:3]] == [("demo_0", 5), ("demo_0", 10), ("demo_1", 5)]
     by_frame = psnr(predicted[0], truth[0])
     assert by_frame[0] == 80
@@ -56,7 +56,7 @@ def test_a_metric_that_is_given_fills_its_column():
         return np.eye(NUM_FRAMES)[0]
 
     rows = videos.score_clips(
-        Videos("world", "true", truth, [0.5] * 4), truth, CLIPS, [10], {"lpips_vgg": first_frame_alone}
+        Videos(Source("world", "true"), truth, [0.5] * 4), truth, CLIPS, [10], {"lpips_vgg": first_frame_alone}
     )
     assert [row["lpips_vgg"] for row in rows] == [0.0] * 4
     assert [row["lpips_vgg_with_first"] for row in rows] == [0.1] * 4
@@ -93,10 +93,11 @@ def recorded(number: int):
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
+def project(tmp_path, monkeypatch, units_here):
     """Return a folder with eight episodes, four of them held out, and the predictions of two models."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(video_metrics, "ImageTokenizer", FakeImages)
+    monkeypatch.setattr(video_metrics, "CLIPS_PER_UNIT", 2)
     (tmp_path / "filtered").mkdir()
     (tmp_path / "tokenizer").mkdir()
     with h5py.File(task_file(tmp_path / "filtered", "put_it"), "w") as file:
@@ -198,9 +199,41 @@ def test_features_are_kept_over_an_interruption_and_the_bytes_are_the_same(proje
     monkeypatch.setattr(Extractor, "features", features)
     with pytest.raises(KeyboardInterrupt):
         run_stage(project, "broken")
+    assert not (project / "broken").exists()
     run_stage(project, "broken")
-    assert len(calls) == 10 + 5 * 2 * 4 - 8, "five sets of four clips at two horizons; two sets were kept"
+    assert len(calls) == 10 + 5 * 2 * 4 - 8, "five sets of four clips at two horizons; two units of two clips were kept"
     assert contents(project / "broken") == contents(whole)
+    assert not list((project / "work/video_metrics").iterdir())
+
+
+def test_the_bytes_do_not_depend_on_how_clips_are_cut_into_units(project, monkeypatch):
+    pairs = run_stage(project, "pairs", num_films=3)
+    monkeypatch.setattr(video_metrics, "CLIPS_PER_UNIT", 3)
+    assert contents(run_stage(project, "threes", num_films=3)) == contents(pairs)
+
+
+def test_features_of_two_extractors_are_refused(project, monkeypatch):
+    """As of workers whose machines calibrate a random network to other numbers."""
+    given = video_metrics.feature_extractor
+    labels = iter("ab")
+
+    def differing(*arguments):
+        return dataclasses.replace(given(*arguments), digest=next(labels))
+
+    monkeypatch.setattr(video_metrics, "feature_extractor", differing)
+    extract, calls = Extractor.features, []
+
+    def features(extractor, clips):
+        calls.append(clips)
+        if len(calls) == 10:
+            raise OSError("this worker ends, and another one takes its place")
+        return extract(extractor, clips)
+
+    monkeypatch.setattr(Extractor, "features", features)
+    message = r"features are of 2 extractors, \[.*'a'\), .*'b'\)\]; expected one; .* delete work/video_metrics"
+    with pytest.raises(ValueError, match=message):
+        run_stage(project)
+    assert not (project / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,9 @@ def test_training_is_deterministic_and_resumes_bit_for_bit(tmp_path, monkeypatch
     resumed = train(TINY, frames, tmp_path / "killed").state_dict()
     assert steps == [4, 5]
     assert all(torch.equal(once[name], resumed[name]) for name in once)
+    ended = train(TINY, frames, tmp_path / "killed").state_dict()
+    assert steps == [4, 5], "a training that has ended is not done again"
+    assert all(torch.equal(once[name], ended[name]) for name in once)
 
 
 @pytest.mark.slow
