@@ -66,13 +66,16 @@ class RawDemonstration:
 def write_raw(path: Path, header: RawHeader, demonstrations: Iterable[RawDemonstration]) -> int:
     """Write one task's demonstrations atomically, as ``demo_0``, ``demo_1``, ...; the same input gives the same bytes.
 
-    Demonstrations are taken one at a time: a generator keeps memory at one demonstration.
+    The file, some MB without pictures, is made in memory: where the disk is full HDF5 itself would end the process.
 
     Returns:
         The number of steps written.
+
+    Raises:
+        OSError: it cannot be written, e.g. to a full disk.
     """
     num_demos = total = 0
-    with atomic_file(path) as scratch, h5py.File(scratch, "w") as file:
+    with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
         data = file.create_group("data")
         for demonstration in demonstrations:
             _write_demonstration(data.create_group(f"demo_{num_demos}"), demonstration)
@@ -98,6 +101,10 @@ def write_raw(path: Path, header: RawHeader, demonstrations: Iterable[RawDemonst
         data.attrs["env_args"] = json.dumps(env_args, sort_keys=True)
         data.attrs["num_demos"] = num_demos
         data.attrs["total"] = total
+        file.flush()
+        content = file.id.get_file_image()
+    with atomic_file(path) as scratch:
+        scratch.write_bytes(content)
     return total
 
 

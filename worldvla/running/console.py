@@ -58,7 +58,7 @@ def run(main: Callable[..., None]) -> NoReturn:
         )
         sys.exit(130)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         sys.exit(f"{stage}: the disk is full; earlier outputs are untouched. Free some space and run the same command.")
     print(f"{stage}: finished in {time.monotonic() - started:.0f} s")
