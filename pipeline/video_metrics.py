@@ -23,6 +23,7 @@ from worldvla.metrics.i3d import features
 from worldvla.metrics.perceptual import Lpips, Net
 from worldvla.metrics.videos import Videos
 from worldvla.params import strict
+from worldvla.params.recorded import check_unchanged
 from worldvla.params.video_metrics import VideoMetricsParams
 from worldvla.running import console
 from worldvla.running.timing import write_timing
@@ -37,6 +38,7 @@ def main(
 ) -> None:
     """Score the predictions of all models of one suite."""
     settings = strict.read(VideoMetricsParams, params)
+    check_unchanged("video_metrics", settings)
     weights: dict[Net, str | None] = {"vgg": settings.lpips_vgg, "alex": settings.lpips_alex}
     lpips = {f"lpips_{net}": Lpips(net, Path(path)) for net, path in weights.items() if path is not None}
     started = time.monotonic()

@@ -23,6 +23,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from worldvla.data.file_names import task_file
 from worldvla.data.hdf5 import (
     last_step,
     member,
@@ -128,11 +129,6 @@ def _write_demonstration(group: h5py.Group, demonstration: RawDemonstration) -> 
     group.attrs["num_samples"] = num_steps
     group.attrs["model_file"] = demonstration.model_file
     group.attrs["init_state"] = demonstration.states[0]
-
-
-def task_file(folder: Path, task: str) -> Path:
-    """Return a task's file in a raw or a filtered folder."""
-    return folder / f"{task}_demo.hdf5"
 
 
 def task_files(folder: Path, tasks: Sequence[str]) -> list[Path]:
