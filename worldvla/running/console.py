@@ -53,13 +53,11 @@ def run(main: Callable[..., None]) -> NoReturn:
     except ValueError as error:
         sys.exit(f"{stage}: {error}")
     except KeyboardInterrupt:
-        print(
-            f"{stage}: interrupted; earlier outputs are untouched. Run the same command to continue.", file=sys.stderr
-        )
+        print(f"{stage}: interrupted; no output is half-written. Run the same command to continue.", file=sys.stderr)
         sys.exit(130)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-        sys.exit(f"{stage}: the disk is full; earlier outputs are untouched. Free some space and run the same command.")
+        sys.exit(f"{stage}: the disk is full; no output is half-written. Free some space and run the same command.")
     print(f"{stage}: finished in {time.monotonic() - started:.0f} s")
     sys.exit(0)
