@@ -12,14 +12,19 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from worldvla import files
 from worldvla.arithmetic import ENVIRONMENT
+from worldvla.data.file_names import suite_files, task_file
 from worldvla.data.hub import fetching, published
-from worldvla.data.raw import task_file, unusable_demonstrations, validate_raw
+from worldvla.data.protocols import NUM_CLIPS, num_held_out
+from worldvla.data.raw import unusable_demonstrations, validate_raw
 from worldvla.params import strict
 from worldvla.params.download import DownloadParams
+from worldvla.params.recorded import check_digest, demonstrations_digest
 from worldvla.running import console
+from worldvla.running.forecast import check_room
 from worldvla.running.job import Job, Unit, Work
 from worldvla.running.unfinished import finish, work_folder
 from worldvla.running.units import finish_units
@@ -47,12 +52,15 @@ def main(*, params: Path, out: Path) -> None:
             sources = place_published(suite, folder)
         else:
             copy_local(settings.folder, suite, folder)
-        manifest = {}
+        manifest: dict[str, dict[str, Any]] = {}
         for task in suite:
             path = task_file(folder, task.name)
             demos, steps = validate_raw(path, task.name, task.language, names)
             content = {"sha256": files.file_digest(path), "demonstrations": demos, "steps": steps}
             manifest[path.name] = {"origin": settings.demonstrations} | sources.get(task.name, {}) | content
+        if expected := settings.digests.get("folder"):
+            found = demonstrations_digest({name: entry["sha256"] for name, entry in manifest.items()})
+            check_digest(f"demonstrations_folder '{settings.folder}'", found, expected)
         files.write_json(folder / "manifest.json", manifest)
     finish(work)
     demos, steps = (sum(entry[key] for entry in manifest.values()) for key in ("demonstrations", "steps"))
@@ -107,32 +115,38 @@ def place_published(suite: list[Task], folder: Path) -> dict[str, dict[str, str]
 
 
 def copy_local(source: str | None, suite: list[Task], folder: Path) -> None:
-    """Check every task's file in the user's folder, then copy them all."""
+    """Check every task's file in the user's folder, and that they are enough and have room, then copy them all."""
     if source is None or not Path(source).is_dir():
         got = "empty" if source is None else f"'{source}', no such folder"
         raise ValueError(f"demonstrations_folder is {got}; name the folder of your HDF5 files in params.yaml")
     if not os.access(source, os.R_OK | os.X_OK):
         raise ValueError(f"demonstrations_folder '{source}' cannot be read; expected a readable one; chmod it")
-    given = suite_folder(Path(source), suite)
-    missing = [task for task in suite if not task_file(given, task.name).is_file()]
-    if missing:
-        found = f"{len(suite) - len(missing)} of {len(suite)} task files"
-        name = task_file(given, missing[0].name).name
-        raise ValueError(f"{given}: {found}; missing '{name}'; add it, or name another demonstrations_folder")
-    for task in suite:
-        validate_raw(task_file(given, task.name), task.name, task.language, task_names(task.benchmark, task.suite))
-    for task in suite:
-        path = task_file(given, task.name)
-        for demo, reason in unusable_demonstrations(path).items():
+    paths = suite_files(Path(source), suite[0].folder, [task.name for task in suite])
+    usable = {}
+    for task, path in zip(suite, paths, strict=True):
+        names = task_names(task.benchmark, task.suite)
+        num_demos, _ = validate_raw(path, task.name, task.language, names)
+        unusable = unusable_demonstrations(path)
+        for demo, reason in unusable.items():
             print(f"  {path}: {demo} cannot be replayed ({reason}); the filter will drop it")
+        usable[task.name] = num_demos - len(unusable)
+    check_held_out(paths[0].parent, usable)
+    check_room(sum(path.stat().st_size for path in paths))
+    for task, path in zip(suite, paths, strict=True):
         shutil.copyfile(path, task_file(folder, task.name))
 
 
-def suite_folder(source: Path, suite: list[Task]) -> Path:
-    """Return the folder with a suite's files: the one given, or the suite's in it, as LIBERO keeps them: libero_goal."""
-    inner = source / suite[0].folder
-    has_files = any(task_file(source, task.name).is_file() for task in suite)
-    return inner if inner.is_dir() and not has_files else source
+def check_held_out(source: Path, usable: dict[str, int]) -> None:
+    """Refuse demonstrations of which too few would be held out: that would be found after the filter and the trainings."""
+    # The protocol that holds out most, whichever is chosen: another choice is no reason to copy again.
+    held_out = num_held_out(usable, "paper")
+    if held_out < NUM_CLIPS:
+        fewest = min(usable, key=lambda task: usable[task])
+        raise ValueError(
+            f"{source}: {held_out} episodes would be held out to be predicted, of {sum(usable.values())} demonstrations "
+            f"that can be replayed ({usable[fewest]} of '{fewest}'); expected {NUM_CLIPS} held out at least, one of every "
+            "ten of a task; add demonstrations"
+        )
 
 
 if __name__ == "__main__":

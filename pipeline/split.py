@@ -9,6 +9,7 @@ from pathlib import Path
 
 from worldvla.data import splits
 from worldvla.data.episodes import read_episodes_table, write_table
+from worldvla.data.protocols import NUM_CLIPS, split_episodes
 from worldvla.params import strict
 from worldvla.params.split import SplitParams
 from worldvla.running import console
@@ -25,7 +26,15 @@ def main(*, params: Path, filtered: Path, out: Path) -> None:
             f"{filtered}: no episode of the task '{empty[0]}' was kept; expected one or more of every task; see the reasons in "
             "its episodes.parquet, and get more demonstrations"
         )
-    split = splits.split_episodes(pairs, settings.protocol)
+    split = split_episodes(pairs, settings.protocol)
+    lengths = [row["num_steps"] for row in episodes if split.get((row["task"], row["demo"])) == "val_ind"]
+    num_clips = sum(length >= settings.clip_frames for length in lengths)
+    if num_clips < NUM_CLIPS:
+        raise ValueError(
+            f"{filtered}: {num_clips} of {len(lengths)} held-out episodes have the {settings.clip_frames} frames of the clips "
+            f"to predict; expected {NUM_CLIPS} at least, one of every ten of a task is held out; get more demonstrations, or lower "
+            "generate.horizons in conf/"
+        )
     rows = [{"suite": settings.suite, "task": task, "demo": demo, "split": split[task, demo]} for task, demo in pairs]
     write_table(out, rows, splits.SCHEMA)
     counts = Counter(split.values())

@@ -21,6 +21,7 @@ from worldvla.data.hub import published, tokenizers
 from worldvla.data.hub.listing import pinned
 from worldvla.data.splits import read_split
 from worldvla.params import strict
+from worldvla.params.recorded import check_unchanged
 from worldvla.params.tokenizer import PUBLISHED, TokenizerParams
 from worldvla.running import console
 from worldvla.running.forecast import forecast
@@ -42,6 +43,7 @@ DRAWN = 8
 def main(*, params: Path, filtered: Path, split: Path, out: Path) -> None:
     """Train the tokenizers on the training episodes of one suite."""
     settings = strict.read(TokenizerParams, params)
+    check_unchanged("tokenizer", settings)
     splits = read_split(split)
     training = EpisodeFrames(filtered, splits["train"])
     # A task of fewer than ten demonstrations leaves none to measure on.

@@ -27,6 +27,7 @@ from worldvla.metrics.perceptual import Lpips, Net
 from worldvla.metrics.sources import TRUTH, Sources
 from worldvla.metrics.videos import Source
 from worldvla.params import strict
+from worldvla.params.recorded import check_unchanged
 from worldvla.params.video_metrics import VideoMetricsParams
 from worldvla.running import console
 from worldvla.running.job import Job, Unit, Work
@@ -48,6 +49,7 @@ def main(
 ) -> None:
     """Score the predictions of all models of one suite."""
     settings = strict.read(VideoMetricsParams, params)
+    check_unchanged("video_metrics", settings)
     frame_metrics(settings)  # what is wrong with a file of weights is said before workers start
     sources = Sources(generated, settings.models, max(settings.horizons), filtered)
     if len(sources.clips) < 2:

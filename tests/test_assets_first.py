@@ -10,7 +10,7 @@ from worldvla.simulation.tasks import task_names
 
 SCENES = {"benchmark": "libero", "suite": "object", "tasks": [0], "seed": 0}
 SECTIONS = {
-    "download": SCENES | {"demonstrations": "scripted", "folder": None, "demonstrations_per_task": 1},
+    "download": SCENES | {"demonstrations": "scripted", "folder": None, "demonstrations_per_task": 1, "digests": {}},
     "filter": SCENES | {"looks": "simple", "pixels": 32},
     "rollout": SCENES
     | {"looks": "simple", "pixels": 32, "chunk": 1, "history": 1, "mask": "causal", "no_bin": "fail", "graphs": False}

@@ -56,7 +56,7 @@ def test_bad_input_is_one_sentence(monkeypatch):
 
 def test_a_full_disk_is_one_sentence(monkeypatch):
     message = run_stage(monkeypatch, OSError(errno.ENOSPC, "No space left on device"))
-    assert "the disk is full; earlier outputs are untouched" in str(message)
+    assert "the disk is full; no output is half-written" in str(message)
 
 
 def test_an_interruption_exits_with_130(monkeypatch, capfd):

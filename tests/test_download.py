@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -11,8 +12,11 @@ import pytest
 import yaml
 
 from pipeline.download import main
-from worldvla.data.raw import RawDemonstration, RawHeader, task_file, write_raw
+from worldvla.data.file_names import task_file
+from worldvla.data.raw import RawDemonstration, RawHeader, write_raw
 from worldvla.files import file_digest
+from worldvla.params.recorded import demonstrations_digest
+from worldvla.running import forecast
 from worldvla.simulation.tasks import tasks
 
 TASKS = tasks("mini", "goal")
@@ -31,7 +35,7 @@ def write_demonstrations(folder: Path) -> None:
             joint_states=np.zeros((4, 7)),
             model_file="<mujoco/>",
         )
-        write_raw(task_file(folder, task.name), header, [demonstration] * 3)
+        write_raw(task_file(folder, task.name), header, [demonstration] * 10)
 
 
 @pytest.fixture
@@ -49,8 +53,9 @@ def download(tmp_path: Path, **changes: object) -> Path:
         "tasks": [0, 1, 2, 3],
         "demonstrations": "local",
         "folder": str(tmp_path / "mine"),
-        "demonstrations_per_task": 3,
+        "demonstrations_per_task": 10,
         "seed": 0,
+        "digests": {},
     }
     params = tmp_path / "goal.yaml"
     params.write_text(yaml.safe_dump({"download": section | changes}))
@@ -65,9 +70,9 @@ def test_files_of_a_folder_are_copied_with_a_manifest(mine, tmp_path, capsys):
     assert list(manifest) == [f"{task.name}_demo.hdf5" for task in sorted(TASKS, key=lambda task: task.name)]
     for name, entry in manifest.items():
         digest = file_digest(mine / name)
-        assert entry == {"origin": "local", "sha256": digest, "demonstrations": 3, "steps": 12}
+        assert entry == {"origin": "local", "sha256": digest, "demonstrations": 10, "steps": 40}
         assert file_digest(out / name) == digest
-    assert "4 tasks, 12 demonstrations, 48 steps (local). Next: filter" in capsys.readouterr().out
+    assert "4 tasks, 40 demonstrations, 160 steps (local). Next: filter" in capsys.readouterr().out
 
 
 def test_a_missing_task_file_is_named(mine, tmp_path):
@@ -135,7 +140,7 @@ def test_one_bad_demonstration_is_told_and_is_not_the_end(mine, tmp_path, capsys
     told = f"  {path}: demo_2 cannot be replayed (step 3: states[5] is nan); the filter will drop it\n"
     assert printed.count("cannot be replayed") == 1
     assert told in printed
-    assert json.loads((out / "manifest.json").read_text())[path.name]["steps"] == 8
+    assert json.loads((out / "manifest.json").read_text())[path.name]["steps"] == 36
 
 
 def test_a_file_of_bad_demonstrations_alone_is_named(mine, tmp_path):
@@ -143,10 +148,41 @@ def test_a_file_of_bad_demonstrations_alone_is_named(mine, tmp_path):
         for demo in file["data"].values():
             demo["actions"][:] = np.inf
     with pytest.raises(
-        ValueError, match=r"none of 3 demonstrations can be replayed \(demo_0: step 0: actions\[0\] is inf"
+        ValueError, match=r"none of 10 demonstrations can be replayed \(demo_0: step 0: actions\[0\] is inf"
     ):
         download(tmp_path)
     assert not (tmp_path / "raw").exists()
+
+
+def test_files_that_changed_since_they_were_recorded_are_refused(mine, tmp_path):
+    recorded = demonstrations_digest({path.name: file_digest(path) for path in mine.iterdir()})
+    download(tmp_path, digests={"folder": recorded})
+    with h5py.File(task_file(mine, TASKS[0].name), "r+") as file:
+        file["data/demo_1/actions"][0, 0] = 0.5
+    with pytest.raises(
+        ValueError, match=r"^demonstrations_folder '.*mine' has changed since resolve \(sha256 .*-f resolve"
+    ):
+        download(tmp_path, digests={"folder": recorded})
+    assert (tmp_path / "raw/manifest.json").is_file()  # the earlier ones
+
+
+def test_too_few_demonstrations_to_hold_out_are_refused_before_they_are_copied(mine, tmp_path):
+    for task in TASKS[1:]:
+        with h5py.File(task_file(mine, task.name), "r+") as file:
+            del file["data/demo_7"]
+    with pytest.raises(
+        ValueError,
+        match=r"mine: 1 episodes would be held out to be predicted, of 37 demonstrations that can be replayed \(9 of 'put_the_"
+        r"can_in_the_tray'\); expected 2 held out at least, one of every ten of a task; add demonstrations$",
+    ):
+        download(tmp_path)
+    assert not (tmp_path / "raw").exists()
+
+
+def test_copies_that_would_fill_the_disk_are_refused(mine, tmp_path, monkeypatch):
+    monkeypatch.setattr(forecast.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(ValueError, match=r"^work/ and data/: 1 MB free; expected about 1 MB; free some space"):
+        download(tmp_path)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

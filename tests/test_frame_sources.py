@@ -5,7 +5,9 @@ import dataclasses
 import functools
 import hashlib
 import re
+import shutil
 import tracemalloc
+from types import SimpleNamespace
 from typing import cast
 
 import h5py
@@ -138,6 +140,21 @@ def test_needs_are_told_in_words():
     assert size_of(2, 96) == 2 * 96 * 96 * 3
     told = forecast(52_000, 96, size_of(52_000, 96), 2e8)
     assert told == "frames: 52,000 of 96 px; about 1.4 GB on disk, at most 200 MB in memory"
+
+
+def test_what_would_fill_the_disk_is_refused_but_not_what_has_begun(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2e9))
+    forecast(52_000, 96, 2.1e9, 0)  # a forecast is not that exact
+    message = (
+        r"^work/ and data/: 2.0 GB free; expected about 4.0 GB; free some space, or make them links to folders on a l"
+    )
+    with pytest.raises(ValueError, match=message):
+        forecast(52_000, 96, 4e9, 0)
+    (tmp_path / "work/tokenizer").mkdir(parents=True)
+    with (tmp_path / "work/tokenizer/frames.rgb").open("wb") as stream:
+        stream.truncate(int(1.9e9))
+    forecast(52_000, 96, 4e9, 0)
 
 
 def peak(run):

@@ -74,6 +74,7 @@ def download(tmp_path: Path) -> Path:
         "folder": None,
         "demonstrations_per_task": 50,
         "seed": 0,
+        "digests": {},
     }
     params = tmp_path / "goal.yaml"
     params.write_text(yaml.safe_dump({"download": section}))

@@ -1,11 +1,86 @@
-"""Bad values are refused by the runner itself, in resolve's words, before DVC reads them."""
+"""Bad values are refused by the runner itself, in resolve's words, before DVC reads them; it sees files that DVC does not."""
 
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from resolve_project import copy_project, edit, resolved
 
 from benchmarks.project_copy import Project
+from worldvla import overrides
+from worldvla.overrides import check_params, set_params
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Work in a folder with a copy of params.yaml and conf/; return the commands that would run in it."""
+    copy_project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    commands = []
+    monkeypatch.setattr(overrides.Repo, "find_root", lambda: str(tmp_path))
+    monkeypatch.setattr(
+        overrides.subprocess, "run", lambda command, **_: commands.append(command) or SimpleNamespace(returncode=0)
+    )
+    return commands
+
+
+def write_resolved() -> None:
+    Path("data/resolved").mkdir(parents=True, exist_ok=True)
+    for name, text in resolved().items():
+        Path(f"data/resolved/{name}.yaml").write_text(text)
+
+
+def test_resolve_runs_where_a_named_file_has_changed_and_only_there(project):
+    check_params()
+    assert project == []  # no file is named: what is to run is DVC's affair
+    Path("text.json").write_text("one")
+    edit("conf/mini.yaml", tokenizer__text_file="text.json")
+    check_params()
+    assert [command[-2:] for command in project] == [["--force", "resolve"]]
+    write_resolved()
+    check_params()
+    assert len(project) == 1
+    Path("text.json").write_text("two!")
+    check_params()
+    assert len(project) == 2
+
+
+def test_a_resolve_that_fails_ends_the_run(project, monkeypatch):
+    Path("text.json").write_text("one")
+    edit("conf/mini.yaml", tokenizer__text_file="text.json")
+    monkeypatch.setattr(overrides.subprocess, "run", lambda command, **_: SimpleNamespace(returncode=1))
+    with pytest.raises(ValueError, match="'resolve' failed, see above; mend it, then run the same command"):
+        check_params()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (
+            "chunk",
+            "-S chunk: Error parsing override 'chunk' missing EQUAL at '<EOF>'; expected NAME=VALUE of what params.yaml",
+        ),
+        ("suites=[goal", "-S suites=[goal: no viable alternative at input '[goal'; expected NAME=VALUE"),
+        (
+            "chunkd=5",
+            "-S chunkd=5: Could not override 'chunkd'. To append to your config use +chunkd=5; expected NAME=VALUE",
+        ),
+        (
+            "conf/none.yaml:x=1",
+            "-S conf/none.yaml: no such file; expected NAME=VALUE of params.yaml, or FILE:NAME=VALUE",
+        ),
+        ("suites={goal: 1}", "-S suites={goal: 1}: Error merging override suites={goal: 1}; expected NAME=VALUE"),
+    ],
+)
+def test_a_setting_that_is_none_is_one_sentence_and_changes_nothing(project, setting, message):
+    before = Path("params.yaml").read_text()
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  the message is compared below
+        set_params([setting])
+    assert str(caught.value).startswith(message)
+    assert len(str(caught.value).splitlines()) == 1
+    assert Path("params.yaml").read_text() == before
 
 
 @pytest.mark.slow

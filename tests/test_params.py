@@ -201,7 +201,7 @@ def test_train_params_are_checked(changes, message):
 def test_tokenizer_params_are_checked(changes, message):
     sizes = scale_section("tokenizer")
     widths = {"base_channels": 32, "channel_multiplier": tuple(sizes["channel_multiplier"])}
-    values = sizes | widths | {"pixels": 96, "seed": 0}
+    values = sizes | widths | {"pixels": 96, "seed": 0, "digests": {}}
     with pytest.raises(ValueError, match=message):
         TokenizerParams(**(values | changes))
 
@@ -236,7 +236,8 @@ def test_a_model_of_two_kinds_of_samples_takes_twice_the_steps():
 
 
 def test_horizons_are_checked():
-    values = {"i3d_weights": None, "i3d_pixels": 64, "lpips_vgg": None, "lpips_alex": None, "num_films": 1, "seed": 0}
+    values = {"i3d_weights": None, "i3d_pixels": 64, "lpips_vgg": None, "lpips_alex": None, "num_films": 1}
+    values |= {"seed": 0, "digests": {}}
     for horizons, message in (
         ((8, 20), r"horizons is \(8, 20\); expected at least 9"),
         ((), r"horizons is \[\]; expected at least one length in frames, each once"),

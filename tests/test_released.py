@@ -194,7 +194,7 @@ def test_another_vqgan_than_the_known_one_is_refused_unfetched(hub, tmp_path):
 def test_a_tokenizer_of_ours_may_be_the_published_one(hub, tmp_path, files):
     """What conf/paper.yaml asks for: both files fetched and verified before anything is measured."""
     sizes = strict.read_yaml(REPOSITORY_ROOT / "conf/paper.yaml")["tokenizer"]
-    params = strict.build(TokenizerParams, sizes | {"pixels": 256, "seed": 0}, "tokenizer")
+    params = strict.build(TokenizerParams, sizes | {"pixels": 256, "seed": 0, "digests": {}}, "tokenizer")
     found = with_published(params)
     assert found.text_file is not None
     assert found.weights is not None

@@ -194,12 +194,11 @@ class TestRefusals:
             (
                 {"demonstrations": "local", "demonstrations_folder": "data/raw/goal"},
                 "params.yaml: demonstrations_folder 'data/raw/goal' is inside data/, whose content DVC deletes before a stage "
-                "writes anew; expected a folder elsewhere; move your files there and name it",
+                "writes anew; expected a folder elsewhere; move it there and name it",
             ),
             (
                 {"demonstrations": "local", "demonstrations_folder": "conf/../absent"},
-                "params.yaml: demonstrations_folder is 'conf/../absent', no such folder; expected one with your HDF5 files; "
-                "name it",
+                "params.yaml: demonstrations_folder is 'conf/../absent', no such folder; name the folder of your HDF5 files",
             ),
             (
                 {"demonstrations_folder": "demos"},
@@ -265,6 +264,15 @@ class TestRefusals:
                 "conf/mini.yaml: generate.horizons is 10; expected a list, each entry a whole number",
             ),
             ({"generate__horizons": [5, 20]}, "conf/mini.yaml: generate.horizons is (5, 20); expected at least 9"),
+            (
+                {"generate__horizons": [10, 91]},
+                "conf/mini.yaml: generate.horizons has 91; expected at most 90, the longest episode of the suite 'goal'",
+            ),
+            (
+                {"download__demonstrations_per_task": 9},
+                "conf/mini.yaml: download.demonstrations_per_task is 9, of which 0 are held out to be predicted for the suite "
+                "'goal'; expected 2 held out at least; make it 10 or more",
+            ),
             ({"trian": {}}, "conf/mini.yaml: unknown section 'trian'; did you mean 'train'?"),
             ({"pixels__main": "big"}, "conf/mini.yaml: pixels.main is the text 'big'; expected a whole number"),
             ({"pixels__main": 100}, "conf/mini.yaml: pixels.main is 100; expected a positive multiple of 16"),
@@ -278,6 +286,17 @@ class TestRefusals:
     def test_a_wrong_size_is_one_clear_sentence(self, changes, message):
         edit("conf/mini.yaml", **changes)
         assert message in faults()
+
+    def test_one_task_needs_twice_as_many_demonstrations_and_a_release_split_holds_one_task_out(self):
+        edit("conf/mini.yaml", download__demonstrations_per_task=19)
+        edit("params.yaml", tasks={"goal": [0]})
+        (fault,) = faults()
+        assert "is 19, of which 1 are held out" in fault
+        assert fault.endswith("make it 20 or more")
+        edit("params.yaml", tasks={"goal": [0, 1]})
+        resolved()
+        edit("params.yaml", split="release")
+        assert "is 19, of which 1 are held out" in faults()[0]
 
     def test_a_missing_size_is_reported_once(self):
         content = strict.read_yaml(Path("conf/mini.yaml"))

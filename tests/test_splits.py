@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from pipeline import split as stage
 from worldvla.data.episodes import write_table
-from worldvla.data.splits import SCHEMA, SPLITS, read_split, split_episodes
+from worldvla.data.protocols import split_episodes
+from worldvla.data.splits import SCHEMA, SPLITS, read_split
 
 SUITES = st.dictionaries(
     st.text("abcdefgh_", min_size=1, max_size=8),
@@ -82,7 +83,31 @@ def test_a_task_without_any_kept_episode_is_refused(tmp_path, monkeypatch):
     rows = [{"task": "push", "demo": "demo_0", "kept": True}, {"task": "pull", "demo": "demo_0", "kept": False}]
     monkeypatch.setattr(stage, "read_episodes_table", lambda _: rows)
     params = tmp_path / "params.yaml"
-    params.write_text("split: {benchmark: mini, suite: goal, protocol: paper}")
+    params.write_text("split: {benchmark: mini, suite: goal, protocol: paper, clip_frames: 9}")
     with pytest.raises(ValueError, match=r"filtered: no episode of the task 'pull' was kept; expected one or more"):
+        stage.main(params=params, filtered=Path("filtered"), out=tmp_path / "split.parquet")
+    assert not (tmp_path / "split.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "length", "message"),
+    [
+        (9, 12, r"filtered: 0 of 0 held-out episodes have the 12 frames of the clips to predict; expected 2 at least"),
+        (19, 12, r"filtered: 1 of 1 held-out episodes"),
+        (
+            30,
+            11,
+            r"filtered: 0 of 3 held-out episodes .*; get more demonstrations, or lower generate.horizons in conf/$",
+        ),
+    ],
+)
+def test_too_few_episodes_to_predict_are_refused_before_anything_is_trained(
+    tmp_path, monkeypatch, number, length, message
+):
+    rows = [{"task": "push", "demo": f"demo_{i}", "kept": True, "num_steps": length} for i in range(number)]
+    monkeypatch.setattr(stage, "read_episodes_table", lambda _: rows)
+    params = tmp_path / "params.yaml"
+    params.write_text("split: {benchmark: mini, suite: goal, protocol: paper, clip_frames: 12}")
+    with pytest.raises(ValueError, match=message):
         stage.main(params=params, filtered=Path("filtered"), out=tmp_path / "split.parquet")
     assert not (tmp_path / "split.parquet").exists()

@@ -14,8 +14,8 @@ from test_episodes import filtered_episode
 
 from pipeline import video_metrics
 from worldvla.data.episodes import write_episode, write_table
+from worldvla.data.file_names import task_file
 from worldvla.data.generated import CLIPS as GENERATED
-from worldvla.data.raw import task_file
 from worldvla.data.shards import TokenizedEpisode, read_shards, write_shards
 from worldvla.data.splits import SCHEMA
 from worldvla.metrics import videos
@@ -132,6 +132,7 @@ def run_stage(project: Path, out: str = "out", **changes) -> Path:
         "i3d_weights": None,
         "i3d_pixels": 32,
         "lpips_vgg": None,
+        "digests": {},
         "lpips_alex": None,
     }
     section |= {"models": ["world", "action_world"], "num_films": 1, "seed": 0, **changes}

@@ -40,6 +40,7 @@ TINY = TokenizerParams(
     learning_rate=1e-3,
     checkpoint_every=2,
     seed=0,
+    digests={},
 )
 
 

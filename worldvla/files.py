@@ -1,12 +1,16 @@
 """Outputs that appear whole or not at all, and digests of files and values."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+# Errors of a disk that takes no more: full, a quota, a limit on the size of files.
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 PROCESS = secrets.token_hex(4)  # in the names of files that are not whole yet: on a shared disk pids are not unique
 

@@ -1,8 +1,11 @@
 """params.yaml as the runner finds it: set from the command line, and refused before DVC reads it."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+import yaml
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.utils.cli_parse import to_path_overrides
@@ -25,7 +28,7 @@ def set_params(settings: list[str]) -> None:
         try:
             apply_overrides(root / path, overrides)
         except DvcException as error:
-            reason = " ".join(str(error.__cause__ or error).split())
+            reason = " ".join(str(error.__cause__ or error).split()).partition(" See http")[0]
             raise ValueError(
                 f"-S {' -S '.join(overrides)}: {reason}; expected NAME=VALUE of what {path} has, as for `dvc exp run`"
             ) from error
@@ -35,10 +38,33 @@ def set_params(settings: list[str]) -> None:
 def check_params() -> None:
     """Refuse values that ``resolve`` refuses before DVC reads them, which would blame dvc.yaml for some.
 
+    Where params name files outside the repository, whose changes DVC does not see, and ``data/resolved`` is not what they
+    make, have ``resolve`` run at once: neither is it up to date then, nor would DVC's run cache have the right result.
+
     Raises:
-        ValueError: a line for every fault.
+        ValueError: a line for every fault; or ``resolve`` has failed.
     """
     root = Path(Repo.find_root())
     params, conf = (Path(os.path.relpath(root / name)) for name in ("params.yaml", "conf"))
-    if conf.is_dir():
-        resolve(params, conf, task_names)
+    if not conf.is_dir():
+        return
+    resolved = {
+        root / "data/resolved" / f"{name}.yaml": text for name, text in resolve(params, conf, task_names).items()
+    }
+    sections = [section for text in resolved.values() for section in yaml.safe_load(text).values()]
+    if any(section.get("digests") for section in sections) and any(
+        not path.is_file() or path.read_text(encoding="utf-8") != text for path, text in resolved.items()
+    ):
+        command = [
+            sys.executable,
+            "-m",
+            "dvc",
+            "--wait-for-lock",
+            "repro",
+            "--quiet",
+            "--single-item",
+            "--force",
+            "resolve",
+        ]
+        if subprocess.run(command, cwd=root, stdin=subprocess.DEVNULL).returncode:
+            raise ValueError("'resolve' failed, see above; mend it, then run the same command")

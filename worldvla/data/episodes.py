@@ -21,9 +21,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from worldvla.data.file_names import task_file
 from worldvla.data.frames import write_frames
 from worldvla.data.hdf5 import dataset, last_step, open_hdf5, read_array, subgroup, write_arrays
-from worldvla.data.raw import demo_number, task_file
+from worldvla.data.raw import demo_number
 from worldvla.files import atomic_file
 
 REMEDY = "run: dvc repro -f filter"

@@ -23,6 +23,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from worldvla.data.file_names import task_file
 from worldvla.data.hdf5 import (
     last_step,
     member,
@@ -66,13 +67,16 @@ class RawDemonstration:
 def write_raw(path: Path, header: RawHeader, demonstrations: Iterable[RawDemonstration]) -> int:
     """Write one task's demonstrations atomically, as ``demo_0``, ``demo_1``, ...; the same input gives the same bytes.
 
-    Demonstrations are taken one at a time: a generator keeps memory at one demonstration.
+    The file, some MB without pictures, is made in memory: where the disk is full HDF5 itself would end the process.
 
     Returns:
         The number of steps written.
+
+    Raises:
+        OSError: it cannot be written, e.g. to a full disk.
     """
     num_demos = total = 0
-    with atomic_file(path) as scratch, h5py.File(scratch, "w") as file:
+    with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
         data = file.create_group("data")
         for demonstration in demonstrations:
             _write_demonstration(data.create_group(f"demo_{num_demos}"), demonstration)
@@ -98,6 +102,10 @@ def write_raw(path: Path, header: RawHeader, demonstrations: Iterable[RawDemonst
         data.attrs["env_args"] = json.dumps(env_args, sort_keys=True)
         data.attrs["num_demos"] = num_demos
         data.attrs["total"] = total
+        file.flush()
+        content = file.id.get_file_image()
+    with atomic_file(path) as scratch:
+        scratch.write_bytes(content)
     return total
 
 
@@ -121,11 +129,6 @@ def _write_demonstration(group: h5py.Group, demonstration: RawDemonstration) -> 
     group.attrs["num_samples"] = num_steps
     group.attrs["model_file"] = demonstration.model_file
     group.attrs["init_state"] = demonstration.states[0]
-
-
-def task_file(folder: Path, task: str) -> Path:
-    """Return a task's file in a raw or a filtered folder."""
-    return folder / f"{task}_demo.hdf5"
 
 
 def task_files(folder: Path, tasks: Sequence[str]) -> list[Path]:

@@ -15,6 +15,7 @@ from huggingface_hub import save_torch_state_dict
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from worldvla.disk_errors import disk_errors
 from worldvla.files import write_json
 from worldvla.model.chameleon import Chameleon
 from worldvla.model.config import ChameleonConfig
@@ -113,7 +114,8 @@ def save(model: Chameleon, folder: Path) -> None:
         name: (value.expand(config.num_heads, -1) if name.endswith(NORMS) else value).contiguous().cpu()
         for name, value in model.state_dict().items()
     }
-    save_torch_state_dict(state, folder)
+    with disk_errors():
+        save_torch_state_dict(state, folder)
     write_json(folder / "config.json", _config(config))
 
 

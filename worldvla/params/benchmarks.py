@@ -56,6 +56,15 @@ def suite_entry(benchmark: str, suite: str) -> SuiteEntry:
     return SUITES[benchmark][suite]
 
 
+def suite_folder(benchmark: str, suite: str) -> str:
+    """Return a suite's folder in LIBERO's layout: ``libero_10``; of an embedded suite, ``mini_goal``.
+
+    Raises:
+        ValueError: the benchmark has no such suite.
+    """
+    return suite_entry(benchmark, suite).libero_name or f"mini_{suite}"
+
+
 def max_steps(benchmark: str, suite: str) -> int:
     """Return the control steps that a rollout of the suite may take.
 

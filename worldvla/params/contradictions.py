@@ -6,9 +6,8 @@ from pathlib import Path
 from worldvla.params import strict
 from worldvla.params.benchmarks import max_steps
 from worldvla.params.experiment import ExperimentParams, VariantParams
+from worldvla.params.named_files import place_fault
 from worldvla.params.tasks import TaskNames, expert_faults, selection_faults
-
-OUTPUTS = ("data", "reports")  # where the stages write
 
 
 def all_variants(experiment: ExperimentParams) -> dict[str, VariantParams]:
@@ -87,7 +86,10 @@ def contradictions(experiment: ExperimentParams, params: Path, task_names: TaskN
             for name, number in numbers.items()
             if number is not None and number > limit
         ]
-    faults += [f"{params}: {fault}" for fault in _demonstration_faults(experiment) + _released_faults(experiment)]
+    faults += [
+        f"{params}: {fault}"
+        for fault in _demonstration_faults(experiment, params.parent) + _released_faults(experiment)
+    ]
     return faults
 
 
@@ -100,11 +102,11 @@ def _task_faults(experiment: ExperimentParams, suite: str, task_names: TaskNames
     return faults
 
 
-def _demonstration_faults(experiment: ExperimentParams) -> list[str]:
-    """Return what does not go together with where the demonstrations come from."""
+def _demonstration_faults(experiment: ExperimentParams, root: Path) -> list[str]:
+    """Return what does not go together with where the demonstrations come from; ``root`` is the folder of params.yaml."""
     faults = []
     if experiment.demonstrations == "local":
-        faults += _folder_faults(experiment.demonstrations_folder)
+        faults += _folder_faults(experiment.demonstrations_folder, root)
     if experiment.demonstrations != "local" and experiment.demonstrations_folder is not None:
         faults.append(
             f"demonstrations_folder is for demonstrations: local, which is "
@@ -122,19 +124,12 @@ def _demonstration_faults(experiment: ExperimentParams) -> list[str]:
     return faults
 
 
-def _folder_faults(named: str | None) -> list[str]:
+def _folder_faults(named: str | None, root: Path) -> list[str]:
     """Return what is wrong with the user's folder of demonstrations."""
     if named is None:
         return ["demonstrations is 'local' but demonstrations_folder is null; name the folder"]
-    folder = Path(named).resolve()
-    if inside := [out for out in OUTPUTS if folder.is_relative_to(Path(out).resolve())]:
-        return [
-            f"demonstrations_folder '{named}' is inside {inside[0]}/, whose content DVC deletes before a stage writes anew; "
-            "expected a folder elsewhere; move your files there and name it"
-        ]
-    if not folder.is_dir():
-        return [f"demonstrations_folder is '{named}', no such folder; expected one with your HDF5 files; name it"]
-    return []
+    fault = place_fault(named, root, "folder", "name the folder of your HDF5 files")
+    return [f"demonstrations_folder {fault}"] if fault else []
 
 
 def _released_faults(experiment: ExperimentParams) -> list[str]:

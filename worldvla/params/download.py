@@ -25,6 +25,8 @@ class DownloadParams:
     demonstrations_per_task: int
     # Of the expert's noise and hesitations and of the scenes it starts from.
     seed: int
+    # Sha256 of the folder's files of the suite's tasks, under "folder", as they were resolved; only for local.
+    digests: dict[str, str]
 
     def __post_init__(self) -> None:
         """Check the ranges."""

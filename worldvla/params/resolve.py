@@ -5,6 +5,7 @@ only when one of its values does: so a change re-runs what it changes and nothin
 """
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import yaml
 
 from worldvla.params import strict
 from worldvla.params.benchmarks import max_steps, suite_entry
+from worldvla.params.clips import clip_faults, clip_frames
 from worldvla.params.contradictions import all_variants, contradictions
 from worldvla.params.download import DownloadParams
 from worldvla.params.encode import EncodeParams
 from worldvla.params.experiment import ExperimentParams, VariantParams
 from worldvla.params.filter import FilterParams
 from worldvla.params.generate import GenerateParams
+from worldvla.params.named_files import Digests
 from worldvla.params.pixels import Images, PixelsParams
 from worldvla.params.released import CHECKPOINTS, ReleasedModelParams, ReleasedTokenizerParams
 from worldvla.params.report import ReportedVariant, ReportParams
@@ -69,7 +72,7 @@ def resolve(params: Path, conf: Path, task_names: TaskNames) -> dict[str, str]:
         faults.append(f"{params}: scale is '{experiment.scale}'; the files of {conf}/ give: {', '.join(scales)}")
     if faults:
         raise ValueError("\n".join(faults))
-    files = _Resolver(experiment, conf / f"{experiment.scale}.yaml", task_names).files()
+    files = _Resolver(experiment, params, conf / f"{experiment.scale}.yaml", task_names).files()
     return {name: HEADER + yaml.safe_dump(_plain(sections), sort_keys=True) for name, sections in files.items()}
 
 
@@ -81,11 +84,11 @@ def effective_chunk(experiment: ExperimentParams, variant: VariantParams, suite:
 class _Resolver:
     """Merges one experiment with the sizes of its scale; collects the faults of all files."""
 
-    def __init__(self, experiment: ExperimentParams, conf: Path, task_names: TaskNames) -> None:
+    def __init__(self, experiment: ExperimentParams, params: Path, conf: Path, task_names: TaskNames) -> None:
         """Read the sizes."""
         self.names = {suite: task_names(experiment.benchmark, suite) for suite in experiment.suites}
         self.experiment = experiment
-        self.conf = conf
+        self.params, self.conf, self.digests = params, conf, Digests(params.parent)
         self.sizes = strict.read_yaml(conf)
         self.faults: dict[str, None] = {}  # an ordered set: runs that share a section share its faults
 
@@ -123,6 +126,9 @@ class _Resolver:
     def _suite(self, suite: str) -> dict[str, Any]:
         """Return the sections of the stages that run once per suite."""
         experiment = self.experiment
+        names = [self.names[suite][index] for index in self._tasks(suite)]
+        faults = clip_faults(experiment, self.sizes, suite, names)
+        self.faults.update(dict.fromkeys(f"{self.conf}: {fault}" for fault in faults))
         return {
             "download": self._section(
                 "download",
@@ -132,15 +138,31 @@ class _Resolver:
                 demonstrations=experiment.demonstrations,
                 folder=experiment.demonstrations_folder,
                 seed=experiment.seed,
+                digests=self._recorded(self.params, lambda: self.digests.demonstrations(experiment, suite, names)),
             ),
-            "split": self._section("split", benchmark=experiment.benchmark, suite=suite, protocol=experiment.split),
+            "split": self._section(
+                "split",
+                benchmark=experiment.benchmark,
+                suite=suite,
+                protocol=experiment.split,
+                clip_frames=clip_frames(self.sizes) or _ABSENT,
+            ),
             "video_metrics": self._section(
                 "video_metrics",
                 models=experiment.generate,
                 horizons=self._shared("generate", "horizons"),
                 seed=experiment.seed,
+                digests=self._recorded(self.conf, lambda: self.digests.named("video_metrics", self.sizes)),
             ),
         }
+
+    def _recorded(self, file: Path, read: Callable[[], dict[str, str]]) -> dict[str, str]:
+        """Return digests of files that are named in ``file``; note what is wrong with them."""
+        try:
+            return read()
+        except ValueError as error:
+            self.faults.update(dict.fromkeys(f"{file}: {fault}" for fault in str(error).splitlines()))
+            return {}
 
     def _scenes(self, suite: str) -> dict[str, Any]:
         """Return what a stage that simulates must know of a suite."""
@@ -158,10 +180,11 @@ class _Resolver:
     def _frames(self, suite: str, images: Images) -> dict[str, Any]:
         """Return the sections of the stages that run once per suite and size of images."""
         experiment, pixels = self.experiment, self._shared("pixels", images)
+        digests = self._recorded(self.conf, lambda: self.digests.named("tokenizer", self.sizes))
         self._section("pixels")
         return {
             "filter": self._section("filter", **self._scenes(suite), pixels=pixels, seed=experiment.seed),
-            "tokenizer": self._section("tokenizer", pixels=pixels, seed=experiment.seed),
+            "tokenizer": self._section("tokenizer", pixels=pixels, seed=experiment.seed, digests=digests),
             "encode": self._section("encode"),
         }
 

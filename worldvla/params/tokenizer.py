@@ -66,6 +66,8 @@ class TokenizerParams:
     checkpoint_every: int
     # Of the initial weights and of the order of the images.
     seed: int
+    # Sha256 of the files named above, by param, as they were resolved (worldvla/params/recorded.py).
+    digests: dict[str, str]
 
     def __post_init__(self) -> None:
         """Check the ranges, and that the widths suit each other."""

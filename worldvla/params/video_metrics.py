@@ -24,6 +24,8 @@ class VideoMetricsParams:
     num_films: int
     # Of the bootstrap and of random features.
     seed: int
+    # Sha256 of the files named above, by param, as they were resolved (worldvla/params/recorded.py).
+    digests: dict[str, str]
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from worldvla.data.splits import held_out_tasks
+from worldvla.data.protocols import held_out_tasks
 from worldvla.metrics.success import wilson
 from worldvla.params.report import ReportParams
 from worldvla.simulation.videos import video_name

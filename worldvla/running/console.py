@@ -1,7 +1,6 @@
 """How a stage talks to a person: flags, progress, and errors of one sentence."""
 
 import argparse
-import errno
 import inspect
 import os
 import sys
@@ -12,6 +11,7 @@ from typing import Any, NoReturn
 
 from tqdm import tqdm
 
+from worldvla.files import FULL_DISK
 from worldvla.running import environment, watching
 from worldvla.running.unfinished import sweep
 
@@ -52,7 +52,7 @@ def run(main: Callable[..., None]) -> NoReturn:
     arguments = vars(parser.parse_args())
     stage = Path(inspect.getfile(main)).stem
     started = time.monotonic()
-    last_words = f"{stage}: interrupted; earlier outputs are untouched. Run the same command to continue."
+    last_words = f"{stage}: interrupted; no output is half-written. Run the same command to continue."
     with watching.watched(last_words) as watch:
         try:
             environment.check()
@@ -66,9 +66,9 @@ def run(main: Callable[..., None]) -> NoReturn:
                 sys.exit(130)
             if isinstance(error, ValueError):
                 sys.exit(f"{stage}: {error}")
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if isinstance(error, OSError) and error.errno in FULL_DISK:
                 sys.exit(
-                    f"{stage}: the disk is full; earlier outputs are untouched. Free some space and run the same command."
+                    f"{stage}: the disk is full; no output is half-written. Free some space and run the same command."
                 )
             raise
     print(f"{stage}: finished in {time.monotonic() - started:.0f} s")

@@ -10,7 +10,6 @@ job array of SLURM it follows from the task's number.
 
 import argparse
 import contextlib
-import errno
 import os
 import signal
 import sys
@@ -19,6 +18,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from worldvla.files import FULL_DISK
 from worldvla.running import environment
 from worldvla.running.job import Unit, Work, read_job
 from worldvla.running.leases import DONE, FAILED, RELEASED, RUNNING, Lease
@@ -81,7 +81,7 @@ class Worker:
         except ValueError as error:
             lease.end(FAILED, REFUSED, str(error))
         except Exception as error:  # whatever a library may raise: it is tried again, by a worker without its traces
-            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+            full = isinstance(error, OSError) and error.errno in FULL_DISK
             words = " ".join(f"{type(error).__name__}: {error}".split())
             traceback.print_exc()
             lease.end(FAILED, FULL if full else BROKE, words)

@@ -5,7 +5,7 @@ import runpy
 from dataclasses import dataclass
 from pathlib import Path
 
-from worldvla.params.benchmarks import suite_entry
+from worldvla.params.benchmarks import suite_entry, suite_folder
 from worldvla.simulation.mini import assets as mini_assets
 from worldvla.simulation.mini.suites import SUITES as MINI_SUITES
 
@@ -24,7 +24,7 @@ class Task:
     @property
     def folder(self) -> str:
         """The suite's folder in LIBERO's layout: ``libero_10``; of an embedded suite, ``mini_goal``."""
-        return suite_entry(self.benchmark, self.suite).libero_name or f"mini_{self.suite}"
+        return suite_folder(self.benchmark, self.suite)
 
 
 def tasks(benchmark: str, suite: str) -> list[Task]:

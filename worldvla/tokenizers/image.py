@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
+from worldvla.disk_errors import disk_errors
 from worldvla.files import write_json
 from worldvla.tokenizers.vqgan import VQGAN, VQGANConfig
 from worldvla.tokenizers.weights import load_weights
@@ -71,7 +72,8 @@ class ImageTokenizer:
         (folder / "vqgan").mkdir(parents=True, exist_ok=True)
         given = {"pixels": self.pixels, "published": self.published, "tf32": self.tf32}
         write_json(folder / "vqgan" / "config.json", dataclasses.asdict(self._model.config) | given)
-        save_file(self._state(), folder / "vqgan" / "model.safetensors")
+        with disk_errors():
+            save_file(self._state(), folder / "vqgan" / "model.safetensors")
 
     def _state(self) -> dict[str, Tensor]:
         return {name: value.contiguous().cpu() for name, value in self._model.state_dict().items()}

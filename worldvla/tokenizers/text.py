@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from worldvla.disk_errors import disk_errors
 from worldvla.files import atomic_file
 from worldvla.vocabulary import misplaced
 
@@ -61,7 +62,7 @@ class TextTokenizer:
 
     def save(self, path: Path) -> None:
         """Write ``text.json``."""
-        with atomic_file(path) as scratch:
+        with atomic_file(path) as scratch, disk_errors():
             self._tokenizer.save(str(scratch))
 
     @property

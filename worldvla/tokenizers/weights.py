@@ -9,8 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from worldvla.tokenizers.vqgan import VQGAN
-
-NAMES = ("model.safetensors", "vqgan.ckpt")
+from worldvla.tokenizers.weights_file import weights_file
 
 
 def load_weights(model: VQGAN, path: Path) -> Path:
@@ -22,9 +21,7 @@ def load_weights(model: VQGAN, path: Path) -> Path:
     Raises:
         ValueError: no such file, not a file of weights, or weights of a model of another shape.
     """
-    file = path
-    if path.is_dir():
-        file = next((path / name for name in NAMES if (path / name).is_file()), path / NAMES[0])
+    file = weights_file(path)
     if not file.is_file():
         raise ValueError(f"{file}: no such file; expected the weights of an image tokenizer")
     state = {name: value for name, value in _read(file).items() if not name.startswith("loss.")}

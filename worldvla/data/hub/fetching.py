@@ -4,7 +4,6 @@ Files lie in the hub's own cache (``HF_HOME``, ``HF_HUB_CACHE``), in the folder 
 there is used, and what is fetched here is there for others. Nothing is asked of the network that is there already.
 """
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -20,7 +19,7 @@ from huggingface_hub.file_download import repo_folder_name
 
 from worldvla.data.hub import transfer
 from worldvla.data.hub.published import File, Publication
-from worldvla.files import file_digest
+from worldvla.files import FULL_DISK, file_digest
 from worldvla.running.console import Progress
 
 NUM_STREAMS = 8  # small files wait for answers more than for bytes
@@ -265,7 +264,7 @@ def _lock(publication: Publication) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         stream = path.open("w")
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL_DISK:
             raise
         raise ValueError(
             f"{path}: cannot be written ({error.strerror}); expected a cache of the hub's to fetch {publication.repository} "
