@@ -223,7 +223,7 @@ def test_an_interrupted_encoding_continues_to_the_same_bytes(tmp_path, monkeypat
     assert not list((tmp_path / "work/encode").iterdir())
 
 
-def test_a_full_disk_is_one_of_the_stage_and_what_was_done_is_not_done_again(tmp_path, monkeypatch, units_here):
+def test_a_full_disk_is_one_of_the_stage_and_what_was_done_is_not_done_again(tmp_path, monkeypatch, units_here, capsys):
     paths = encoding_inputs(tmp_path, monkeypatch)
     written = []
 
@@ -237,6 +237,7 @@ def test_a_full_disk_is_one_of_the_stage_and_what_was_done_is_not_done_again(tmp
     with pytest.raises(OSError, match="No space left on device") as caught:
         encode.main(**paths, out=tmp_path / "shards")
     assert caught.value.errno == errno.ENOSPC
+    assert "encode:  40%" in capsys.readouterr().err.strip().splitlines()[-1], "no bar is shown behind what went wrong"
     assert len(written) == 3, "it is not tried again before somebody has made room"
     encode.main(**paths, out=tmp_path / "shards")
     assert len(written) == 6 + 1

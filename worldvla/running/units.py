@@ -6,10 +6,11 @@ Results come in the order of the units, whoever did them and in whatever order. 
 this run did it, an earlier one that was interrupted, or a worker of another machine.
 """
 
+import contextlib
 import errno
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from worldvla.running.console import Progress
@@ -36,19 +37,19 @@ def finish_units(job: Job) -> list[Path]:
     try:
         ledger.begin_again()
         job.write()
-        show, clock = _display(job, ledger), Clock(job.folder)
-        while len(results := ledger.verified()) < len(job.units):
-            workers = start_workers(machine, job, ledger, len(job.units) - len(results))
-            try:
-                while len((standing := ledger.standing()).done) < len(job.units):
-                    show(standing)
-                    _check(ledger, standing)
-                    workers.tend(standing)
-                    clock.note()
-                    time.sleep(POLL_S)
-            finally:
-                workers.end()
-        show(None)
+        clock = Clock(job.folder)
+        with _display(job, ledger) as show:
+            while len(results := ledger.verified()) < len(job.units):
+                workers = start_workers(machine, job, ledger, len(job.units) - len(results))
+                try:
+                    while len((standing := ledger.standing()).done) < len(job.units):
+                        show(standing)
+                        _check(ledger, standing)
+                        workers.tend(standing)
+                        clock.note()
+                        time.sleep(POLL_S)
+                finally:
+                    workers.end()
         lease.end(DONE)
     finally:
         lease.end(RELEASED)  # so that workers that nobody ended see that nobody waits for them
@@ -90,26 +91,24 @@ def _check(ledger: Ledger, standing: Standing) -> None:
             raise ValueError(fate(unit, last))
 
 
-def _display(job: Job, ledger: Ledger) -> Callable[[Standing | None], None]:
-    """Return what shows how far a job is; None: to the end."""
+@contextlib.contextmanager
+def _display(job: Job, ledger: Ledger) -> Iterator[Callable[[Standing], None]]:
+    """Yield what shows how far a job is."""
     sizes = {unit.name: unit.size for unit in job.units}
     total = sum(sizes.values())
     begun = sum(sizes[unit] for unit in ledger.results())
-    bar = Progress(desc=job.folder.parent.name, unit=job.noun, total=total, initial=begun)
+    with Progress(desc=job.folder.parent.name, unit=job.noun, total=total, initial=begun) as bar:
 
-    def show(standing: Standing | None) -> None:
-        if standing is None:
-            bar.update(total - bar.n)
-            bar.close()
-            return
-        done = sum(sizes[unit] for unit in standing.done)
-        partly = sum(min(standing.attempts[unit].progress, sizes[unit]) for unit in standing.running)
-        words = f"{len(standing.running)} units running"
-        if retried := sum(attempt.number > 1 for attempt in standing.attempts.values()):
-            words += f", {retried} again"
-        if standing.lost:
-            words += f", {len(standing.lost)} lost"
-        bar.set_postfix_str(words, refresh=False)
-        bar.update(done + partly - bar.n)
+        def show(standing: Standing) -> None:
+            done = sum(sizes[unit] for unit in standing.done)
+            partly = sum(min(standing.attempts[unit].progress, sizes[unit]) for unit in standing.running)
+            words = f"{len(standing.running)} units running"
+            if retried := sum(attempt.number > 1 for attempt in standing.attempts.values()):
+                words += f", {retried} again"
+            if standing.lost:
+                words += f", {len(standing.lost)} lost"
+            bar.set_postfix_str(words, refresh=False)
+            bar.update(done + partly - bar.n)
 
-    return show
+        yield show
+        bar.update(total - bar.n)
