@@ -24,6 +24,7 @@ from worldvla.params.encode import EncodeParams
 from worldvla.running import console
 from worldvla.running.forecast import forecast
 from worldvla.running.job import Job, Unit, Work
+from worldvla.running.machine import read_machine
 from worldvla.running.unfinished import finish, work_folder
 from worldvla.running.units import finish_units
 from worldvla.tokenizers.image import ImageTokenizer
@@ -46,12 +47,12 @@ def main(*, params: Path, filtered: Path, split: Path, tokenizer: Path, out: Pat
     image_tokenizer = ImageTokenizer.load(tokenizer)
     inputs = [files.folder_digest(filtered), files.file_digest(split), files.folder_digest(tokenizer)]
     work = work_folder("encode", [asdict(settings), inputs])
-    print(expectation([num_frames[pair] for pair in wanted], image_tokenizer), flush=True)
     shards = {
         (name, index): tuple(pairs[start : start + settings.episodes_per_shard])
         for name, pairs in members.items()
         for index, start in enumerate(range(0, len(pairs), settings.episodes_per_shard))
     }
+    print(expectation([num_frames[pair] for pair in wanted], len(shards), image_tokenizer), flush=True)
     results = finish_units(
         Job(
             work,
@@ -94,10 +95,15 @@ def encoder(settings: EncodeParams, filtered: Path, tokenizer: Path) -> Iterator
     yield encode
 
 
-def expectation(lengths: list[int], images: ImageTokenizer) -> str:
-    """Return what the frames of episodes of these lengths will need, in words: codes are stored twice, frames are not."""
+def expectation(lengths: list[int], num_shards: int, images: ImageTokenizer) -> str:
+    """Return what the frames of episodes of these lengths will need, in words.
+
+    Codes are stored twice, frames are not; each worker holds an episode.
+    """
+    num_workers, _, _ = read_machine().share(True, num_shards)
     disk = 2 * sum(lengths) * (2 * images.codes_per_image + BYTES_PER_ACTION)
-    return forecast(sum(lengths), images.pixels, disk, size_of(max(lengths), images.pixels))
+    memory = max(1, num_workers) * size_of(max(lengths), images.pixels)
+    return forecast(sum(lengths), images.pixels, disk, memory)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from worldvla.data.episodes import EPISODES, write_episode, write_table
 from worldvla.data.frame_sources import EpisodeFrames, FrameFile, unpack
 from worldvla.data.frames import size_of, write_frames
 from worldvla.data.splits import SCHEMA
+from worldvla.running.cores import STAGE_CORES
 from worldvla.running.forecast import forecast
 from worldvla.tokenizers.image import ImageTokenizer
 from worldvla.tokenizers.reconstruction import MEDIAN_FRAMES, WORKING_FRAMES, measure, median_frame
@@ -190,6 +191,7 @@ class OneCode:
 
 def test_encoding_holds_what_it_announces(tmp_path, monkeypatch, capsys, units_here):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(STAGE_CORES, "1")
     monkeypatch.setattr(encode.ImageTokenizer, "load", lambda folder: OneCode())
     (tmp_path / "tokenizer").mkdir()
     (tmp_path / "params.yaml").write_text("encode: {episodes_per_shard: 64, batch: 16}")
@@ -225,7 +227,8 @@ class Camera(Slider):
 
 
 def test_filtering_holds_what_it_announces(tmp_path, monkeypatch):
-    monkeypatch.setattr(filter_units, "num_cores", lambda: 1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(STAGE_CORES, "1")
     num_steps = 2 * NUM_FRAMES
     recorded = demonstration(0, num_steps)
     recorded.actions[:] = 0.01
@@ -245,6 +248,20 @@ def test_filtering_holds_what_it_announces(tmp_path, monkeypatch):
         assert all(row["kept"] for row in filter_units.join_units(parts, results, tmp_path / "out"))
 
     assert peak(run) < announced(told) + SLACK
+
+
+def test_every_worker_holds_an_episode(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "machine.yaml").write_text("workers: 3\ngpus_per_worker: 0")
+    recorded = demonstration(0, NUM_FRAMES)
+    raw.write_raw(raw.task_file(tmp_path, TASK), HEADER, [recorded] * 2 * filter_units.DEMOS_PER_UNIT)
+    parts = filter_units.cut([filter_units.FilterTask("goal", TASK, 0, "push it", PIXELS)], tmp_path)
+    assert "at most 7 MB in memory" in filter_units.expectation(parts)  # two units: as many workers
+    images = cast(ImageTokenizer, OneCode())
+    for num_shards, megabytes in ((1, 4), (2, 7), (9, 10)):
+        assert f"at most {megabytes} MB in memory" in encode.expectation([NUM_FRAMES] * 16, num_shards, images)
+    (tmp_path / "machine.yaml").write_text("workers: 0")  # those of others
+    assert "at most 4 MB in memory" in encode.expectation([NUM_FRAMES] * 16, 9, images)
 
 
 @pytest.mark.parametrize("pairs", [[0, 1, 2, 3], [3, 3, 0]])

@@ -1,14 +1,18 @@
-"""How workers end."""
+"""How workers and simulators' processes end: with what started them, however that ends."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
-# A pool whose worker says who it is, and then has nothing to do.
+import worldvla
+
+# A pool whose worker has nothing to do.
 POOL = """
 import os, time
 from concurrent.futures import ProcessPoolExecutor
@@ -20,14 +24,55 @@ if __name__ == "__main__":
         time.sleep(60)
 """
 
+# Simulators in a process of their own, one of which is being built.
+LANES = """
+import os, time
+import numpy as np
+from worldvla.simulation.lanes import Call, Episode, LanePool
+
+def build(task):
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+
+if __name__ == "__main__":
+    with LanePool(build, 1) as pool:
+        pool.execute({0: Call(Episode(None, 0, np.zeros(1)))})
+"""
+
+# A stage whose worker does a unit.
+STAGE = """
+import contextlib, os, time
+from pathlib import Path
+from worldvla.running.job import Job, Unit
+from worldvla.running.units import finish_units
+
+@contextlib.contextmanager
+def sleepers():
+    def sleep(content, path, advance):
+        print(os.getpid(), flush=True)
+        time.sleep(60)
+    yield sleep
+
+if __name__ == "__main__":
+    finish_units(Job(Path("work/x/y"), sleepers, (), (Unit("a", None),), noun="nap", suffix=".txt", environment={}))
+"""
+
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
-def test_a_worker_does_not_outlive_what_started_it(tmp_path, signum):
-    script = tmp_path / "pool.py"
-    script.write_text(POOL)
-    process = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("content", [POOL, LANES, STAGE], ids=["pool", "lanes", "stage"])
+def test_a_worker_does_not_outlive_what_started_it(tmp_path, content, signum):
+    (tmp_path / "script.py").write_text(content)
+    paths = [str(Path(worldvla.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "script"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout is not None
     worker = psutil.Process(int(process.stdout.readline()))
+    assert worker.pid != process.pid
     process.send_signal(signum)
     process.wait()
     deadline = time.monotonic() + 10

@@ -1,16 +1,19 @@
 """Episodes of a policy: their outcomes and films, whoever runs them, after failures and interruptions."""
 
+import contextlib
 import functools
 import hashlib
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
+import worldvla
 from pipeline import rollout
 from worldvla.files import folder_digest
 from worldvla.running.cores import STAGE_CORES
@@ -265,7 +268,7 @@ SECTION = {
 
 
 @pytest.fixture
-def stage(tmp_path, monkeypatch, units_here):
+def stage_in_workers(tmp_path, monkeypatch):
     """Return what runs the stage on fake simulators: three tasks of four episodes, five of which share a batch."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(STAGE_CORES, "1")
@@ -286,6 +289,12 @@ def stage(tmp_path, monkeypatch, units_here):
         return tmp_path / out
 
     return run_stage
+
+
+@pytest.fixture
+def stage(stage_in_workers, units_here):
+    """Return the same without workers."""
+    return stage_in_workers
 
 
 def test_the_stage_writes_a_row_per_episode_and_the_films(stage, capsys):
@@ -318,6 +327,33 @@ def test_outputs_have_the_same_bytes_every_time_and_with_more_cores(stage, monke
     assert folder_digest(stage("second")) == digest
     monkeypatch.setenv(STAGE_CORES, "2")  # simulators in processes of their own
     assert folder_digest(stage("third")) == digest
+
+
+@contextlib.contextmanager
+def fakes(settings, model, tokenizer):
+    """Yield what runs a batch of episodes of the fake policy in fake simulators; in a worker."""
+    loaded = SimpleNamespace(load=lambda *_: FakePolicy())
+    with (
+        mock.patch("worldvla.model.policy.ChameleonPolicy", loaded),
+        mock.patch.object(libero, "Environment", FakeSimulator),
+        rollout.policy_in_simulators(settings, model, tokenizer) as work,
+    ):
+        yield work
+
+
+@pytest.mark.slow
+def test_outputs_have_the_same_bytes_with_any_number_of_workers(stage_in_workers, monkeypatch):
+    monkeypatch.setattr(rollout, "policy_in_simulators", fakes)
+    # Workers find this module, and the same code as is tested here.
+    paths = [str(Path(worldvla.__file__).parent.parent), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    digests = []
+    for number, machine in enumerate(
+        ("workers: 1", "{workers: 3, cores_per_worker: 1}", "{workers: 1, cores_per_worker: 3}")
+    ):
+        Path("machine.yaml").write_text(machine)
+        digests.append(folder_digest(stage_in_workers(f"out-{number}")))
+    assert len(set(digests)) == 1
 
 
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(stage):

@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import os
@@ -220,6 +221,27 @@ def test_an_interrupted_encoding_continues_to_the_same_bytes(tmp_path, monkeypat
     assert read_shards(tmp_path / "shards/val_ind")[0].codes.shape == (10, 1)
     assert folder_digest(tmp_path / "shards") == folder_digest(tmp_path / "whole")
     assert not list((tmp_path / "work/encode").iterdir())
+
+
+def test_a_full_disk_is_one_of_the_stage_and_what_was_done_is_not_done_again(tmp_path, monkeypatch, units_here, capsys):
+    paths = encoding_inputs(tmp_path, monkeypatch)
+    written = []
+
+    def fill(path, episodes):
+        written.append(path)
+        if len(written) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_shard(path, episodes)
+
+    monkeypatch.setattr(encode, "write_shard", fill)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        encode.main(**paths, out=tmp_path / "shards")
+    assert caught.value.errno == errno.ENOSPC
+    assert "encode:  40%" in capsys.readouterr().err.strip().splitlines()[-1], "no bar is shown behind what went wrong"
+    assert len(written) == 3, "it is not tried again before somebody has made room"
+    encode.main(**paths, out=tmp_path / "shards")
+    assert len(written) == 6 + 1
+    assert len(read_shards(tmp_path / "shards/train")) == 9
 
 
 def test_an_episode_of_the_split_that_was_not_kept_is_named_before_work_begins(tmp_path, monkeypatch):

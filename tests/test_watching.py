@@ -41,7 +41,7 @@ def main() -> None:
 if __name__ == "__main__":
     console.run(main)
 """
-LAST_WORDS = "stage: interrupted; earlier outputs are untouched. Run the same command to continue.\n"
+LAST_WORDS = "stage: interrupted; no output is half-written. Run the same command to continue.\n"
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from worldvla.data.frames import SHARE, size_of
 from worldvla.data.hdf5 import subgroup
 from worldvla.data.raw import demo_names, task_file
 from worldvla.data.trajectories import ACTION_WIDTH, Trajectory, UnusableDemonstrationError, num_steps, read_trajectory
-from worldvla.running.cores import num_cores
 from worldvla.running.forecast import forecast
+from worldvla.running.machine import read_machine
 
 DEMOS_PER_UNIT = 10  # about ten seconds at mini, a few minutes on LIBERO: an interruption loses no more
 BYTES_PER_STEP = 1500  # of states, actions and the rest but frames, and of HDF5's bookkeeping
@@ -65,7 +65,8 @@ def expectation(units: list[Demos]) -> str:
     lengths = [length for unit in units for length in num_steps(unit.raw, unit.names)]
     pixels = units[0].task.pixels
     disk = 2 * (SHARE * size_of(sum(lengths), pixels) + BYTES_PER_STEP * sum(lengths))
-    memory = min(num_cores(), len(units)) * size_of(max(lengths), pixels)
+    num_workers, _, _ = read_machine().share(False, len(units))
+    memory = max(1, num_workers) * size_of(max(lengths), pixels)
     return forecast(sum(lengths), pixels, disk, memory)
 
 

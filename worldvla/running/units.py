@@ -36,16 +36,16 @@ def finish_units(job: Job) -> list[Path]:
     with vanishing(job.folder), _stage_of(ledger) as lease:
         ledger.begin_again()
         job.write()
-        show, clock = _display(job, ledger), Clock(job.folder)
-        while len(results := ledger.verified()) < len(job.units):
-            with contextlib.closing(start_workers(machine, job, ledger, len(job.units) - len(results))) as workers:
-                while len((standing := ledger.standing()).done) < len(job.units):
-                    show(standing)
-                    _check(ledger, standing)
-                    workers.tend(standing)
-                    clock.note()
-                    time.sleep(POLL_S)
-        show(None)
+        clock = Clock(job.folder)
+        with _display(job, ledger) as show:
+            while len(results := ledger.verified()) < len(job.units):
+                with contextlib.closing(start_workers(machine, job, ledger, len(job.units) - len(results))) as workers:
+                    while len((standing := ledger.standing()).done) < len(job.units):
+                        show(standing)
+                        _check(ledger, standing)
+                        workers.tend(standing)
+                        clock.note()
+                        time.sleep(POLL_S)
         lease.end(DONE)
     return list(results.values())
 
@@ -100,26 +100,24 @@ def _check(ledger: Ledger, standing: Standing) -> None:
             raise ValueError(fate(unit, last))
 
 
-def _display(job: Job, ledger: Ledger) -> Callable[[Standing | None], None]:
-    """Return what shows how far a job is; None: to the end."""
+@contextlib.contextmanager
+def _display(job: Job, ledger: Ledger) -> Iterator[Callable[[Standing], None]]:
+    """Yield what shows how far a job is."""
     sizes = {unit.name: unit.size for unit in job.units}
     total = sum(sizes.values())
     begun = sum(sizes[unit] for unit in ledger.results())
-    bar = Progress(desc=job.folder.parent.name, unit=job.noun, total=total, initial=begun)
+    with Progress(desc=job.folder.parent.name, unit=job.noun, total=total, initial=begun) as bar:
 
-    def show(standing: Standing | None) -> None:
-        if standing is None:
-            bar.update(total - bar.n)
-            bar.close()
-            return
-        done = sum(sizes[unit] for unit in standing.done)
-        partly = sum(min(standing.attempts[unit].progress, sizes[unit]) for unit in standing.running)
-        words = f"{len(standing.running)} units running"
-        if retried := sum(attempt.number > 1 for attempt in standing.attempts.values()):
-            words += f", {retried} again"
-        if standing.lost:
-            words += f", {len(standing.lost)} lost"
-        bar.set_postfix_str(words, refresh=False)
-        bar.update(done + partly - bar.n)
+        def show(standing: Standing) -> None:
+            done = sum(sizes[unit] for unit in standing.done)
+            partly = sum(min(standing.attempts[unit].progress, sizes[unit]) for unit in standing.running)
+            words = f"{len(standing.running)} units running"
+            if retried := sum(attempt.number > 1 for attempt in standing.attempts.values()):
+                words += f", {retried} again"
+            if standing.lost:
+                words += f", {len(standing.lost)} lost"
+            bar.set_postfix_str(words, refresh=False)
+            bar.update(done + partly - bar.n)
 
-    return show
+        yield show
+        bar.update(total - bar.n)

@@ -83,7 +83,7 @@ class Reply:
     frames: np.ndarray  # uint8 [m, pixels, pixels, 3]; m <= num_frames; none after a success
     film: (
         np.ndarray
-    )  # uint8 [m, VIDEO_PIXELS, VIDEO_PIXELS, 3]; the first frame, or one after each action; none unasked
+    )  # uint8 [m, VIDEO_PIXELS, VIDEO_PIXELS, 3]: the first frame, or one after each action; none unasked
 
 
 class Lane:

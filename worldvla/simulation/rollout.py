@@ -78,7 +78,7 @@ def run_episodes(
         advance: told the number of episodes that have ended, now and then.
 
     Raises:
-        ValueError: a simulator failed twice; see `LanePool.execute`.
+        RuntimeError: a simulator failed twice; see `LanePool.execute`.
     """
     lanes = [_Running(episode, episode.init_state < films_per_task) for episode in episodes]
     calls = {number: Call(lane.episode, num_frames=1, film=lane.is_filmed) for number, lane in enumerate(lanes)}
