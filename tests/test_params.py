@@ -140,6 +140,8 @@ def test_read_takes_the_section_named_by_the_class(tmp_path):
     [
         ("a: 1\na: 2\n", "line 2 is not valid YAML: the key 'a' stands twice"),
         ("a: [1\n", "line 2 is not valid YAML: "),
+        ("? [a, b]\n: 1\n", "line 1 is not valid YAML: a key is a list or a mapping"),
+        ("a: " + "[" * 3000 + "]" * 3000, "lists or mappings hundreds of levels deep; expected 'key: value' lines"),
         ("- 1\n", r"holds \[1\]; expected 'key: value' lines"),
         ("", r"holds empty \(null\); expected 'key: value' lines"),
     ],
