@@ -59,6 +59,7 @@ def load_vqgan(path: Path) -> None:
     load_weights(VQGAN(VQGANConfig(num_codes=16, code_dim=4, base_channels=32, num_res_blocks=1)), path)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("load", [load_vqgan, PerceptualLoss, load_i3d])
 @pytest.mark.parametrize("form", ["zip", "legacy", "safetensors"])
 def test_weights(tmp_path, load, form):

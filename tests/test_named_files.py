@@ -98,7 +98,7 @@ def test_a_name_that_no_file_can_have_is_refused():
 
 
 def test_what_is_published_is_no_file():
-    edit("conf/mini.yaml", tokenizer__text_file="published", tokenizer__weights="published")
+    edit("conf/mini.yaml", tokenizer__text_file="published")
     assert yaml.safe_load(resolved()["goal-main"])["tokenizer"]["digests"] == {}
 
 
