@@ -123,10 +123,6 @@ def text_tokenizer(settings: TokenizerParams, instructions: Iterable[str]) -> Te
     if settings.text_file is not None:
         load = TextTokenizer.load_published if settings.vocabulary == "chameleon" else TextTokenizer.load
         return load(Path(settings.text_file))
-    if settings.vocabulary == "chameleon":
-        raise ValueError(
-            "tokenizer.text_file is empty; the chameleon vocabulary needs the published text tokenizer there"
-        )
     prompts = [prompt for reading in PROMPTS.values() for prompt in reading.values()]
     return TextTokenizer.train(
         (prompt.format(task=instruction) for prompt in prompts for instruction in instructions), settings.text_size

@@ -147,9 +147,7 @@ def test_what_would_fill_the_disk_is_refused_but_not_what_has_begun(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2e9))
     forecast(52_000, 96, 2.1e9, 0)  # a forecast is not that exact
-    message = (
-        r"^work/ and data/: 2.0 GB free; expected about 4.0 GB; free some space, or make them links to folders on a l"
-    )
+    message = r"^work/ and data/: 2.0 GB free; expected about 4.0 GB; free some space, or work in a checkout on a la"
     with pytest.raises(ValueError, match=message):
         forecast(52_000, 96, 4e9, 0)
     (tmp_path / "work/tokenizer").mkdir(parents=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hub_server import REPOSITORY, REVISION, Fault, serve, use
+from huggingface_hub import constants
 
 from worldvla.data.hub import published
 from worldvla.simulation import libero_assets
@@ -72,6 +73,21 @@ def test_another_tree_is_refused(hub):
         ensure_assets("libero")
     with pytest.raises(ValueError, match="no such folder"):
         find_assets()
+
+
+def test_offline_the_variable_is_named(hub, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(
+        ValueError,
+        match=r"0 of 8 files, and HF_HUB_OFFLINE is set; .*, or set LIBERO_ASSETS to a folder that has the files$",
+    ):
+        ensure_assets("libero")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
+    with pytest.raises(
+        ValueError, match=r"the connection fails .*, or set LIBERO_ASSETS to a folder that has the files$"
+    ):
+        ensure_assets("libero")
 
 
 def test_a_named_folder_is_taken_as_it_is(hub, tmp_path, monkeypatch):

@@ -90,8 +90,15 @@ class TestAFileThatIsNamed:
             assert {section for section in new if new[section] != old[section]} == {section}
 
 
+def test_a_name_that_no_file_can_have_is_refused():
+    name_file("tokenizer", "weights", "a\0b")
+    assert faults() == [
+        "conf/mini.yaml: tokenizer.weights is 'a\0b', no such file or folder; correct it, or make it null"
+    ]
+
+
 def test_what_is_published_is_no_file():
-    edit("conf/mini.yaml", tokenizer__text_file="published", tokenizer__weights="published")
+    edit("conf/mini.yaml", tokenizer__text_file="published")
     assert yaml.safe_load(resolved()["goal-main"])["tokenizer"]["digests"] == {}
 
 
@@ -209,8 +216,12 @@ def test_a_stage_refuses_a_file_that_changed_since_it_was_recorded():
     ("section", "name", "message"),
     [
         ("tokenizer", "text_file", "w.pt: no text tokenizer"),
-        ("tokenizer", "weights", "w.pt: damaged or no file of weights"),
-        ("tokenizer", "perceptual_weights", "w.pt: no checkpoint of torch"),
+        ("tokenizer", "weights", "w.pt: 1 bytes, cut short, damaged or no file of weights; expected safetensors or"),
+        (
+            "tokenizer",
+            "perceptual_weights",
+            "w.pt: 1 bytes, cut short, damaged or no file of weights; expected torchvision's vgg16",
+        ),
         ("video_metrics", "i3d_weights", "w.pt: 1 bytes, cut short, damaged or no file of weights"),
         ("video_metrics", "lpips_vgg", "w.pt: its sha256 begins with"),
         ("video_metrics", "lpips_alex", "w.pt: its sha256 begins with"),

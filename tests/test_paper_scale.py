@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import paper_scale
 from worldvla.params import strict
-from worldvla.params.tokenizer import TokenizerParams
+from worldvla.params.tokenizer import CHAMELEON, TokenizerParams
 from worldvla.tokenizers.vqgan import VQGANConfig
 from worldvla.tokenizers.vqgan_training import config
 
@@ -39,6 +39,7 @@ def test_the_model_is_chameleon_7b_and_the_tokenizer_the_published_one(runs):
     assert (
         round(paper_scale.size(runs[0].train).total / 1e9, 3) == 7.013
     )  # transformers' has 7.014, for its norms are of every head
+    assert VQGANConfig(**CHAMELEON) == VQGANConfig()  # what params know of it
     sizes = strict.read_yaml(REPOSITORY / "conf/paper.yaml")["tokenizer"]
     assert (
         config(strict.build(TokenizerParams, sizes | {"pixels": 256, "seed": 0, "digests": {}}, "tokenizer"))

@@ -140,6 +140,8 @@ def test_read_takes_the_section_named_by_the_class(tmp_path):
     [
         ("a: 1\na: 2\n", "line 2 is not valid YAML: the key 'a' stands twice"),
         ("a: [1\n", "line 2 is not valid YAML: "),
+        ("? [a, b]\n: 1\n", "line 1 is not valid YAML: a key is a list or a mapping"),
+        ("a: " + "[" * 3000 + "]" * 3000, "lists or mappings hundreds of levels deep; expected 'key: value' lines"),
         ("- 1\n", r"holds \[1\]; expected 'key: value' lines"),
         ("", r"holds empty \(null\); expected 'key: value' lines"),
     ],
@@ -195,6 +197,14 @@ def test_train_params_are_checked(changes, message):
         ({"pixels": 100}, "pixels is 100; expected a positive multiple of 16"),
         ({"channel_multiplier": (1, 2)}, "channel_multiplier has 2 levels; expected 3, which compress by 16"),
         ({"vocabulary": "chameleon", "num_codes": 512}, "num_codes is 512; the chameleon vocabulary has 8192"),
+        (
+            {"vocabulary": "chameleon", "num_codes": 8192},
+            "text_file is null; the chameleon vocabulary needs the published text tokenizer: make it published, or name",
+        ),
+        (
+            {"weights": "published", "num_codes": 8192},
+            "code_dim is 16; the published weights have 256: use it, or make weights null",
+        ),
         ({"norm_groups": 7}, "base_channels is 32; expected a positive multiple of 7"),
     ],
 )

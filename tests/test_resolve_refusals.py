@@ -50,6 +50,7 @@ class TestRefusals:
                 f"params.yaml: the chunk of 'action_h1' is {LIMIT + 1}; expected at most {LIMIT}, the longest episode of "
                 "the suite 'goal'",
             ),
+            ({"seed": 2**32}, "params.yaml: seed is 4294967296; expected 0 to 4294967295"),
             ({"history": 0}, "params.yaml: history is 0; expected at least 1"),
             ({"rounds": 0}, "params.yaml: rounds is 0; expected at least 1"),
             ({"prompt": "papre"}, "params.yaml: prompt is 'papre'; did you mean 'paper'?"),

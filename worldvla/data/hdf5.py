@@ -1,20 +1,30 @@
 """HDF5 with types and with errors that name the file."""
 
+import contextlib
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 
-def open_hdf5(path: Path, remedy: str) -> h5py.File:
-    """Open an HDF5 file for reading; ``remedy`` ends the message where another file would help.
+@contextlib.contextmanager
+def open_hdf5(path: Path, remedy: str) -> Iterator[h5py.File]:
+    """Yield an HDF5 file for reading, and nothing else than that; ``remedy`` ends the message where another file would help.
 
     Raises:
         ValueError: the file is missing, open for writing elsewhere, unreadable, truncated, damaged, or no HDF5 file.
     """
+    with _open(path, remedy) as file:
+        try:
+            yield file
+        except (OSError, RuntimeError) as error:  # HDF5's own, of what it finds on the way
+            raise ValueError(f"{path}: {_why_not_open(path, error, remedy)}") from None
+
+
+def _open(path: Path, remedy: str) -> h5py.File:
     try:
         return h5py.File(path, "r")
     except FileNotFoundError:
@@ -23,14 +33,14 @@ def open_hdf5(path: Path, remedy: str) -> h5py.File:
         raise ValueError(f"{path}: {_why_not_open(path, error, remedy)}") from None
 
 
-def _why_not_open(path: Path, error: OSError, remedy: str) -> str:
-    """Return why HDF5 could not open a file that is there, what was expected, and what to do."""
-    told = str(error)
-    if "unable to lock file" in told and error.errno in (errno.EAGAIN, errno.EACCES):
+def _why_not_open(path: Path, error: OSError | RuntimeError, remedy: str) -> str:
+    """Return why HDF5 could not read a file that is there, what was expected, and what to do."""
+    told, number = str(error), error.errno if isinstance(error, OSError) else None
+    if "unable to lock file" in told and number in (errno.EAGAIN, errno.EACCES):
         return "another process has it open for writing; expected a finished file; close it there, then run again"
     if "unable to lock file" in told:
         return (
-            f"its file system has no locks ({os.strerror(error.errno or 0)}); expected one with them; set "
+            f"its file system has no locks ({os.strerror(number or 0)}); expected one with them; set "
             "HDF5_USE_FILE_LOCKING=FALSE, then run again"
         )
     if "already open for write" in told:
@@ -38,9 +48,9 @@ def _why_not_open(path: Path, error: OSError, remedy: str) -> str:
             "marked as open for writing; expected a finished file; wait until its writer is done, or, if that was "
             f"killed, run: h5clear -s {path}"
         )
-    if error.errno is not None:
+    if number is not None:
         return (
-            f"cannot be read ({os.strerror(error.errno)}); expected a readable HDF5 file; check its permissions and its "
+            f"cannot be read ({os.strerror(number)}); expected a readable HDF5 file; check its permissions and its "
             "disk, then run again"
         )
     if path.stat().st_size == 0:

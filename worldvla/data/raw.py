@@ -199,7 +199,7 @@ def unusable_demonstrations(path: Path) -> dict[str, str]:
 def _data(path: Path, file: h5py.File) -> h5py.Group:
     data = member(file, "data")
     if not isinstance(data, h5py.Group):
-        keys = ", ".join(sorted(file)) or "nothing"
+        keys = ", ".join(sorted(map(str, file))) or "nothing"
         raise ValueError(f"{path}: the HDF5 file holds {keys}; expected LIBERO's group 'data'; {REMEDY}")
     return data
 

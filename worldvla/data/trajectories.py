@@ -43,7 +43,7 @@ def num_steps(path: Path, demos: Iterable[str]) -> list[int]:
 def _num_steps(file: h5py.File, demo: str) -> int:
     try:
         shape = dataset(file, f"data/{demo}/actions").shape
-    except KeyError:
+    except (KeyError, RuntimeError):
         return 0
     return shape[0] if shape else 0
 
@@ -56,10 +56,13 @@ def trajectory(path: Path, data: h5py.Group, demo: str) -> Trajectory:
             states as actions.
         ValueError: the file cannot be read, keeps its data in another one, or was recorded with other actions.
     """
-    group = member(data, demo)
-    if not isinstance(group, h5py.Group):
-        raise UnusableDemonstrationError("no group")
-    actions, states = (_steps(path, group, name) for name in ("actions", "states"))
+    try:
+        group = member(data, demo)
+        if not isinstance(group, h5py.Group):
+            raise UnusableDemonstrationError("no group")
+        actions, states = (_steps(path, group, name) for name in ("actions", "states"))
+    except RuntimeError:  # HDF5's, of a group that is damaged; those of other demonstrations need not be
+        raise UnusableDemonstrationError("its group is damaged") from None
     if actions.shape[1] != ACTION_WIDTH:
         got = f"{demo} has actions of {actions.shape[1]} numbers, of another robot or controller"
         raise ValueError(f"{path}: {got}; expected {ACTION_WIDTH}; {REMEDY}")

@@ -8,13 +8,15 @@ from worldvla.params.benchmarks import Benchmark, Looks
 from worldvla.params.claims import ClaimsParams
 from worldvla.params.download import Demonstrations
 from worldvla.params.pixels import Images
-from worldvla.params.ranges import at_least, check
+from worldvla.params.ranges import at_least, between, check
 from worldvla.params.released import Released
 from worldvla.params.rollout import NoBin
 from worldvla.params.split import Protocol
 from worldvla.params.train import Episodes, Mask, Reading, SampleKind
 
 AblationTasks = Literal["seen", "all"]
+
+MAX_SEED = 2**32 - 1  # numpy's global generator, from which LIBERO draws, takes no larger one
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class ExperimentParams:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        check(self, seed=at_least(0), chunk=at_least(1), history=at_least(1), rounds=at_least(1))
+        check(self, seed=between(0, MAX_SEED), chunk=at_least(1), history=at_least(1), rounds=at_least(1))
         if not self.suites or len(set(self.suites)) != len(self.suites):
             raise ValueError(f"suites is {list(self.suites)}; expected at least one suite, each once")
         if self.images[:1] != ("main",) or len(set(self.images)) != len(self.images):

@@ -41,7 +41,12 @@ def place_fault(path: str, root: Path, what: str, remedy: str) -> str | None:
         what: "file", "folder" or "file or folder".
         remedy: what to do if it is not there or of the wrong kind.
     """
-    place = Path(os.path.realpath(root / path))
+    home = ", as '~' is not your home folder here" if path.startswith("~") else ""
+    absent = f"is '{path}', no such {what}{home}; {remedy}"
+    try:
+        place = Path(os.path.realpath(root / path))
+    except ValueError:  # a character that no name has
+        return absent
     if inside := [out for out in OUTPUTS if place.is_relative_to(os.path.realpath(root / out))]:
         return (
             f"'{path}' is inside {inside[0]}/, whose content DVC deletes before a stage writes anew; expected a {what} "
@@ -53,8 +58,7 @@ def place_fault(path: str, root: Path, what: str, remedy: str) -> str | None:
     except PermissionError:
         is_folder, is_file, readable = what == "folder", True, False
     except OSError:
-        home = ", as '~' is not your home folder here" if path.startswith("~") else ""
-        return f"is '{path}', no such {what}{home}; {remedy}"
+        return absent
     kind = "folder" if is_folder else "file" if is_file else "device"
     if kind not in what:
         return f"is '{path}', which is a {kind}; expected a {what}; {remedy}"

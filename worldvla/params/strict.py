@@ -26,6 +26,8 @@ class _Loader(yaml.SafeLoader):
         """Return the mapping of a node; raise for a key that stands twice."""
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key is a list or a mapping", problem_mark=key.start_mark)
             if key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"the key '{key.value}' stands twice", problem_mark=key.start_mark)
             seen.add(key.value)
@@ -46,6 +48,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror}); expected a file of 'key: value' lines") from None
     except UnicodeDecodeError:
         raise ValueError(f"{path}: not a text file in UTF-8") from None
     try:
@@ -53,6 +57,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ValueError(f"{path}: line {line} is not valid YAML: {error.problem}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: lists or mappings hundreds of levels deep; expected 'key: value' lines") from None
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(value, dict):

@@ -13,6 +13,16 @@ Actions = Literal["fitted", "release", "successor"]
 
 PUBLISHED = "published"  # in the place of a file's name: the one that the hub has
 CHAMELEON_CODES = 8192  # entries of the published codebook
+# Sizes of the published VQ-GAN.
+CHAMELEON = {
+    "num_codes": CHAMELEON_CODES,
+    "code_dim": 256,
+    "base_channels": 128,
+    "patch": 1,
+    "channel_multiplier": (1, 1, 2, 2, 4),
+    "num_res_blocks": 2,
+    "norm_groups": 32,
+}
 COMPRESSION = 16  # pixels per code, along one side
 
 
@@ -103,3 +113,14 @@ class TokenizerParams:
             raise ValueError(
                 f"num_codes is {self.num_codes}; the chameleon vocabulary has {CHAMELEON_CODES}, use it or compact"
             )
+        if self.vocabulary == "chameleon" and self.text_file is None:
+            raise ValueError(
+                "text_file is null; the chameleon vocabulary needs the published text tokenizer: make it published, or name "
+                "its file"
+            )
+        if self.weights == PUBLISHED:
+            for name, size in CHAMELEON.items():
+                if getattr(self, name) != size:
+                    raise ValueError(
+                        f"{name} is {getattr(self, name)}; the published weights have {size}: use it, or make weights null"
+                    )

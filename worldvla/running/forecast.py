@@ -40,7 +40,7 @@ def check_room(disk: float) -> None:
     if free + begun < CLEARLY * disk:
         raise ValueError(
             f"{' and '.join(f'{path}/' for path in WRITTEN)}: {_size(free)} free; expected about {_size(disk)}; free some "
-            "space, or make them links to folders on a larger disk, and run the same command"
+            "space, or work in a checkout on a larger disk, and run the same command"
         )
 
 

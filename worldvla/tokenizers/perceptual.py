@@ -1,12 +1,13 @@
 """Perceptual distance between images: features of a VGG-16 trained on ImageNet, whose weights the user provides."""
 
-import pickle
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.vgg import cfgs, make_layers
+
+from worldvla.torch_files import read_torch
 
 # Layers of torchvision's vgg16().features after which the activations are compared: relu1_2, 2_2, 3_3, 4_3, 5_3.
 LAYERS = (3, 8, 15, 22, 29)
@@ -53,11 +54,8 @@ def _read(path: Path, features: nn.Module) -> dict[str, Tensor]:
     expected = "expected torchvision's vgg16 weights; name them in tokenizer.perceptual_weights, or leave that empty"
     if not path.is_file():
         raise ValueError(f"{path}: no such file; {expected}")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError):
-        raise ValueError(f"{path}: no checkpoint of torch; {expected}") from None
-    state = state if isinstance(state, dict) else {}
+    content = read_torch(path, expected)
+    state = content if isinstance(content, dict) else {}
     found = {}
     for name, value in features.state_dict().items():
         weight = state.get(f"features.{name}")

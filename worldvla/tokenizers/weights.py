@@ -1,15 +1,14 @@
 """Weights of a VQ-GAN from files: ours, or the published tokenizer's."""
 
-import pickle
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from worldvla.tokenizers.vqgan import VQGAN
 from worldvla.tokenizers.weights_file import weights_file
+from worldvla.torch_files import read_torch
 
 
 def load_weights(model: VQGAN, path: Path) -> Path:
@@ -49,12 +48,13 @@ def load_weights(model: VQGAN, path: Path) -> Path:
 
 def _read(file: Path) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file or of a torch checkpoint, there maybe under ``state_dict``."""
-    try:
-        if file.suffix == ".safetensors":
+    expected = "expected safetensors or a torch checkpoint; bring it anew"
+    if file.suffix == ".safetensors":
+        try:
             return load_file(file)
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError):
-        raise ValueError(f"{file}: damaged or no file of weights; expected safetensors or a torch checkpoint") from None
+        except SafetensorError:
+            raise ValueError(f"{file}: damaged or no file of weights; {expected}") from None
+    content = read_torch(file, expected)
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{file}: holds no state dict; expected the weights of an image tokenizer")

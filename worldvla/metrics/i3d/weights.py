@@ -10,7 +10,6 @@ same values. These files are read, told apart by content and not by name:
 
 import json
 import math
-import pickle
 import zipfile
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from worldvla.files import file_digest
 from worldvla.metrics.i3d.network import I3D
+from worldvla.torch_files import DAMAGED, read_torch
 
 # To load a torchscript file is to run the program in it, so only the published one is loaded.
 TORCHSCRIPT_SHA256 = "bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2"
@@ -154,23 +154,20 @@ def _read_shard(path: Path, shapes: dict[str, torch.Size]) -> dict[str, Tensor]:
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
     """Return the state dict of the published torchscript file, or one that torch saved."""
-    try:
-        if _is_torchscript(path):
-            if (digest := file_digest(path)) != TORCHSCRIPT_SHA256:
-                got = f"a torchscript program with sha256 {digest[:12]}"
-                raise ValueError(f"{path}: {got}, which is not run; only {TORCHSCRIPT_SHA256[:12]} is; {EXPECTED}")
-            return dict(torch.jit.load(path, map_location="cpu").state_dict())
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, zipfile.BadZipFile):
-        size = f"{path.stat().st_size:,} bytes"
-        raise ValueError(f"{path}: {size}, cut short, damaged or no file of weights; {EXPECTED}") from None
+    if _is_torchscript(path):
+        if (digest := file_digest(path)) != TORCHSCRIPT_SHA256:
+            got = f"a torchscript program with sha256 {digest[:12]}"
+            raise ValueError(f"{path}: {got}, which is not run; only {TORCHSCRIPT_SHA256[:12]} is; {EXPECTED}")
+        return dict(torch.jit.load(path, map_location="cpu").state_dict())
+    state = read_torch(path, EXPECTED)
     if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
         raise ValueError(f"{path}: holds no state dict; {EXPECTED}")
     return state
 
 
 def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except DAMAGED:  # no archive, or a damaged one, of which torch then says so too
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
