@@ -11,11 +11,13 @@ import collections
 import contextlib
 import os
 import signal
+import sqlite3
 import sys
 import time
 from pathlib import Path
 from types import FrameType
 
+from dvc.dirs import site_cache_dir
 from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
@@ -257,6 +259,11 @@ def main() -> None:
         sys.exit("parallel: this folder is in no DVC repository; change to the project's folder and run this again")
     except ValueError as error:
         sys.exit(f"parallel: {error}")
+    except sqlite3.DatabaseError as error:
+        sys.exit(
+            f"parallel: DVC's tables in {site_cache_dir()}: {error}; free some space there; or, for DVC makes them anew, "
+            f"run: rm -r {site_cache_dir()}/repo"
+        )
     except DvcException as error:
         sys.exit(f"parallel: {' '.join(str(error).split())}; for more run: dvc status")
     progress = f"{len(runner.done)} of {len(runner.upstream)} stages are done"

@@ -202,3 +202,19 @@ def test_what_killed_processes_leave_of_their_locks_blocks_nobody(saved, left):
     code, lines = saved.run()
     assert code == 0, lines
     assert "came from DVC's run cache" in lines[-1]
+
+
+def test_damaged_tables_of_dvcs_are_named_and_may_be_removed(tmp_path):
+    toy = toy_of_ours(tmp_path, "a")
+    short(toy)
+    (toy.folder / "events" / "a.may").touch()
+    assert toy.run()[0] == 0
+    for path in (tmp_path / "site_cache").rglob("cache.db*"):
+        path.write_bytes(path.read_bytes()[:5000])
+    code, (line,) = toy.run()
+    assert code == 1
+    assert line.startswith(f"parallel: DVC's tables in {tmp_path / 'site_cache'}: ")
+    subprocess.run(line.rpartition("run: ")[2], shell=True, check=True)
+    code, lines = toy.run()
+    assert code == 0, lines
+    assert ", 1 were up to date" in lines[-1]

@@ -84,7 +84,7 @@ def test_a_demonstration_does_not_depend_on_what_is_recorded_before_it(tmp_path)
 
 def download_scripted(folder: Path, tasks: tuple[int, ...], count: int) -> Path:
     section = {"benchmark": "mini", "suite": "goal", "tasks": list(tasks), "demonstrations": "scripted", "folder": None}
-    section |= {"demonstrations_per_task": count, "seed": 3}
+    section |= {"demonstrations_per_task": count, "seed": 3, "digests": {}}
     folder.mkdir(exist_ok=True)
     (folder / "params.yaml").write_text(yaml.safe_dump({"download": section}))
     download.main(params=folder / "params.yaml", out=folder / "raw")

@@ -37,7 +37,8 @@ def digests(folder: Path, choice: dict[str, str]) -> dict[str, str]:
     """Record and filter two demonstrations with environment variables; return the digests of what is written."""
     scenes = {"benchmark": "mini", "suite": "goal", "tasks": [0], "seed": 0}
     sections = {
-        "download": scenes | {"demonstrations": "scripted", "folder": None, "demonstrations_per_task": 2},
+        "download": scenes
+        | {"demonstrations": "scripted", "folder": None, "demonstrations_per_task": 2, "digests": {}},
         "filter": scenes | {"looks": "simple", "pixels": 32},
     }
     params = folder / "params.yaml"

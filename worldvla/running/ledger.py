@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worldvla.files import PROCESS, file_digest
-from worldvla.running.leases import FAILED, RELEASED, RUNNING, Attempt, Lease, Leases
+from worldvla.running.leases import DONE, FAILED, RELEASED, RUNNING, Attempt, Lease, Leases
 
 STAGE = "stage"  # the lease of the stage itself: one at a time merges, and deletes
 # Kinds of failures: a ValueError, which would come again; a full disk; anything else.
@@ -98,8 +98,8 @@ class Ledger:
         if unit in standing.done or unit in standing.running:
             return None
         last = standing.attempts.get(unit)
-        if last and self.verdict(unit):
-            return None
+        if last and (self.verdict(unit) or (last.state == DONE and unit in self.results())):
+            return None  # the latter was done between the looks at results and at leases
         return self.leases.take(unit, last)
 
     def verdict(self, unit: str) -> Attempt | None:
