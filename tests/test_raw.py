@@ -70,6 +70,12 @@ def test_a_file_of_another_task_with_the_same_instruction_is_refused(raw_file):
     raw.validate_raw(raw_file, TASK, LANGUAGE, others)
 
 
+def test_a_path_of_windows_names_the_task_too(raw_file):
+    with h5py.File(raw_file, "r+") as file:
+        file["data"].attrs["bddl_file_name"] = rf"C:\libero_goal\{TASK}.bddl"
+    raw.validate_raw(raw_file, TASK, "other words")
+
+
 @pytest.mark.parametrize("spelling", ['"\\"put the can in the basket\\""', '["put the can ", "in the basket"]'])
 def test_published_spellings_of_the_instruction_are_known(raw_file, spelling):
     with h5py.File(raw_file, "r+") as file:
@@ -151,6 +157,14 @@ def spoil(what, demo):
             replace(demo, "actions", np.zeros((0, 7)))
         case "short states":
             replace(demo, "states", demo["states"][:-1])
+        case "more states than any memory holds":
+            del demo["states"]
+            demo.create_dataset("states", (10**10, 100), "f8", chunks=(10, 100))
+        case "more than any memory holds":
+            del demo["actions"]
+            demo.create_dataset("actions", (10**12, 7), "f8", chunks=(10, 7))
+        case "complex":
+            replace(demo, "actions", demo["actions"][()] + 1j)
         case "flat states":
             replace(demo, "states", demo["states"][:, 0])
         case "nan":
@@ -174,6 +188,9 @@ def spoil(what, demo):
         ("no actions", "no dataset 'actions'"),
         ("no step", "no step"),
         ("short states", "6 actions and 5 states"),
+        ("more states than any memory holds", "6 actions and 10000000000 states"),
+        ("more than any memory holds", "'actions' of shape (1000000000000, 7) are more than the memory holds"),
+        ("complex", "'actions' are not real numbers"),
         ("flat states", "'states' of shape (6,)"),
         ("nan", "step 4: actions[6] is nan"),
         ("infinite", "step 0: states[0] is inf"),

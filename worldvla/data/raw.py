@@ -18,7 +18,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import h5py
 import numpy as np
@@ -207,7 +207,7 @@ def _data(path: Path, file: h5py.File) -> h5py.Group:
 def _check_task(path: Path, data: h5py.Group, task_name: str, language: str, others: Collection[str]) -> None:
     """Check that the file names the task: by its BDDL file, by its instruction, or, without either, by its own name."""
     bddl_file, problem = (text_attribute(data, name) for name in ("bddl_file_name", "problem_info"))
-    stem = Path(bddl_file).stem if bddl_file else None
+    stem = PureWindowsPath(bddl_file).stem if bddl_file else None  # which knows both kinds of slashes
     if stem == task_name:
         return
     if stem in others:

@@ -60,27 +60,33 @@ def trajectory(path: Path, data: h5py.Group, demo: str) -> Trajectory:
         group = member(data, demo)
         if not isinstance(group, h5py.Group):
             raise UnusableDemonstrationError("no group")
-        actions, states = (_steps(path, group, name) for name in ("actions", "states"))
+        actions = _steps(path, group, "actions")
+        states = _steps(path, group, "states", len(actions))
     except RuntimeError:  # HDF5's, of a group that is damaged; those of other demonstrations need not be
         raise UnusableDemonstrationError("its group is damaged") from None
     if actions.shape[1] != ACTION_WIDTH:
         got = f"{demo} has actions of {actions.shape[1]} numbers, of another robot or controller"
         raise ValueError(f"{path}: {got}; expected {ACTION_WIDTH}; {REMEDY}")
-    if len(actions) != len(states):
-        raise UnusableDemonstrationError(f"{len(actions)} actions and {len(states)} states")
     return Trajectory(demo, actions, states)
 
 
-def _steps(path: Path, group: h5py.Group, name: str) -> np.ndarray:
-    """Return a dataset of a demonstration as float64 ``[T, n]``, all of it finite."""
+def _steps(path: Path, group: h5py.Group, name: str, num_actions: int | None = None) -> np.ndarray:
+    """Return a dataset of a demonstration as float64 ``[T, n]``, all of it finite; T is ``num_actions`` if that is given."""
     try:
         stored = dataset(group, name)
     except KeyError:
         raise UnusableDemonstrationError(f"no dataset '{name}'") from None
+    # Before it is read: a shape that is wrong may be larger than the memory.
+    if num_actions is not None and len(stored.shape or ()) == 2 and stored.shape[0] != num_actions:
+        raise UnusableDemonstrationError(f"{num_actions} actions and {stored.shape[0]} {name}")
+    if stored.dtype.kind == "c":
+        raise UnusableDemonstrationError(f"'{name}' are not real numbers")
     try:
         array = np.asarray(stored[()]).astype(np.float64)
     except (TypeError, ValueError):
         raise UnusableDemonstrationError(f"'{name}' are not numbers") from None
+    except MemoryError:
+        raise UnusableDemonstrationError(f"'{name}' of shape {stored.shape} are more than the memory holds") from None
     except OSError as error:
         if error.errno is not None:
             raise ValueError(f"{path}: cannot be read ({os.strerror(error.errno)}); check its disk") from None
