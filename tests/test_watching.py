@@ -26,10 +26,18 @@ DOING = {
     try: time.sleep(60)
     except KeyboardInterrupt: raise RuntimeError("a worker is gone")
 """,
+    "fork": """
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=[60])
+    child.start()
+    time.sleep(0.5)  # before its first moments are over, Python itself loses a signal
+    child.terminate()
+    child.join()
+    time.sleep(2)
+""",
     "thread": "threading.Thread(target=time.sleep, args=[60]).start()",
 }
 STAGE = """
-import ctypes, threading, time
+import ctypes, multiprocessing, threading, time
 from concurrent.futures import ProcessPoolExecutor
 from worldvla.running import console
 from worldvla.simulation.processes import begin_worker, spawn_context
@@ -96,6 +104,11 @@ def test_a_stage_that_is_told_nothing_is_not_ended(start):
     process = start("thread")  # its main thread has ended, and the interpreter waits
     time.sleep(2)
     assert process.poll() is None
+
+
+def test_a_signal_to_a_forked_child_is_not_its_parents(start):
+    process = start("fork")
+    assert process.wait(timeout=60) == 0
 
 
 def test_a_person_may_let_a_stage_ignore_ctrl_c(start):

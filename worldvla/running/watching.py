@@ -99,6 +99,7 @@ def watched(last_words: str) -> Iterator[Watch]:
         for signum in (signal.SIGINT, signal.SIGTERM)
         if signal.getsignal(signum) is not signal.SIG_IGN
     }
+    _keep_from_children()
     fd_before = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
     thread = threading.Thread(target=watch.watch, args=[receiver], daemon=True)
     thread.start()
@@ -107,15 +108,34 @@ def watched(last_words: str) -> Iterator[Watch]:
     try:
         yield watch
     finally:
-        if (
-            watch.told_at is None
-        ):  # else it goes on watching: the interpreter's own end may wait for threads and workers
+        # Told to end, it goes on watching: the interpreter's own end may wait for threads and workers.
+        if watch.told_at is None:
             signal.set_wakeup_fd(fd_before)
             for signum, handler in before.items():
                 signal.signal(signum, handler)
             sender.close()
             thread.join()
             receiver.close()
+
+
+def _keep_from_children() -> None:
+    """Let a forked child's signals be its own: they would reach this process through what the two share."""
+    fds: list[int] = []
+
+    def before() -> None:
+        with contextlib.suppress(ValueError):  # forked by another thread than the main one, which may not change it
+            fds.append(signal.set_wakeup_fd(-1))
+
+    def in_parent() -> None:
+        if fds:
+            signal.set_wakeup_fd(fds.pop(), warn_on_full_buffer=False)
+
+    def in_child() -> None:
+        for signum, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+            with contextlib.suppress(ValueError):
+                signal.signal(signum, handler)
+
+    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
 
 
 def _runner_is_gone() -> bool:
