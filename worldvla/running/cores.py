@@ -13,11 +13,17 @@ def num_cores() -> int:
     Raises:
         ValueError: STAGE_CORES is no number from 1 on.
     """
+    share = os.environ.get(STAGE_CORES)
+    if not share:
+        return num_cores_of_machine()
+    if not (share.isdecimal() and int(share)):
+        raise ValueError(f"{STAGE_CORES} is '{share}'; expected a number of cores from 1 on; unset it")
+    return min(num_cores_of_machine(), int(share))
+
+
+def num_cores_of_machine() -> int:
+    """Return the number of cores that this process and those beside it may use, a container's share counted."""
     cores = len(os.sched_getaffinity(0))
-    if share := os.environ.get(STAGE_CORES):
-        if not (share.isdecimal() and int(share)):
-            raise ValueError(f"{STAGE_CORES} is '{share}'; expected a number of cores from 1 on; unset it")
-        cores = min(cores, int(share))
     try:
         quota, period = CPU_QUOTA.read_text().split()
         return max(1, min(cores, int(quota) // int(period)))

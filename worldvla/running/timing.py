@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from worldvla.files import write_json
-from worldvla.running.cores import num_cores
+from worldvla.running.cores import num_cores_of_machine
 
 
 def write_timing(path: Path, seconds: float, **counts: float) -> None:
@@ -23,7 +23,7 @@ def write_timing(path: Path, seconds: float, **counts: float) -> None:
 
 def hardware() -> str:
     """Return the processor, the cores that we may use and the GPU, in words."""
-    cores = num_cores()
+    cores = num_cores_of_machine()
     return f"{_processor()}, {cores} core{'s' if cores > 1 else ''}, {_gpu()}"
 
 
