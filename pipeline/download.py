@@ -27,7 +27,7 @@ from worldvla.running import console
 from worldvla.running.forecast import check_room
 from worldvla.running.job import Job, Unit, Work
 from worldvla.running.unfinished import finish, work_folder
-from worldvla.running.units import finish_units
+from worldvla.running.units import finished_units
 from worldvla.simulation import engine, rendering
 from worldvla.simulation.libero_assets import ensure_assets
 from worldvla.simulation.recording import Recorder, Recording, cut, join
@@ -75,23 +75,20 @@ def record(settings: DownloadParams, suite: list[Task], work: Path, folder: Path
     recording = Recording(settings.benchmark, settings.suite, settings.tasks, settings.seed, count)
     parts = cut(recording)
     names = {task.index: task.name for task in suite}
-    results = finish_units(
-        Job(
-            work,
-            begin=recorder,
-            arguments=(recording,),
-            units=tuple(
-                Unit(f"{names[part.task_index]}-{part.start:06d}", part, part.stop - part.start) for part in parts
-            ),
-            noun="demo",
-            suffix=".hdf5",
-            environment=ENVIRONMENT,
-        )
+    job = Job(
+        work,
+        begin=recorder,
+        arguments=(recording,),
+        units=tuple(Unit(f"{names[part.task_index]}-{part.start:06d}", part, part.stop - part.start) for part in parts),
+        noun="demo",
+        suffix=".hdf5",
+        environment=ENVIRONMENT,
     )
-    for task in suite:
-        mine = [result for part, result in zip(parts, results, strict=True) if part.task_index == task.index]
-        for failure in join(task_file(folder, task.name), mine):
-            print(f"  not recorded: {failure}")
+    with finished_units(job) as results:
+        for task in suite:
+            mine = [result for part, result in zip(parts, results, strict=True) if part.task_index == task.index]
+            for failure in join(task_file(folder, task.name), mine):
+                print(f"  not recorded: {failure}")
 
 
 @contextlib.contextmanager

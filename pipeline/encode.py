@@ -26,7 +26,7 @@ from worldvla.running.forecast import forecast
 from worldvla.running.job import Job, Unit, Work
 from worldvla.running.machine import read_machine
 from worldvla.running.unfinished import finish, work_folder
-from worldvla.running.units import finish_units
+from worldvla.running.units import finished_units
 from worldvla.tokenizers.image import ImageTokenizer
 
 BYTES_PER_ACTION = 68  # seven float64, and the tar's own
@@ -53,22 +53,20 @@ def main(*, params: Path, filtered: Path, split: Path, tokenizer: Path, out: Pat
         for index, start in enumerate(range(0, len(pairs), settings.episodes_per_shard))
     }
     print(expectation([num_frames[pair] for pair in wanted], len(shards), image_tokenizer), flush=True)
-    results = finish_units(
-        Job(
-            work,
-            begin=encoder,
-            arguments=(settings, filtered, tokenizer),
-            units=tuple(
-                Unit(f"{name}-{index:06d}", pairs, sum(num_frames[pair] for pair in pairs))
-                for (name, index), pairs in shards.items()
-            ),
-            noun="frame",
-            suffix=".tar",
-            environment=ENVIRONMENT,
-            asks_model=True,
-        )
+    job = Job(
+        work,
+        begin=encoder,
+        arguments=(settings, filtered, tokenizer),
+        units=tuple(
+            Unit(f"{name}-{index:06d}", pairs, sum(num_frames[pair] for pair in pairs))
+            for (name, index), pairs in shards.items()
+        ),
+        noun="frame",
+        suffix=".tar",
+        environment=ENVIRONMENT,
+        asks_model=True,
     )
-    with files.atomic_folder(out) as folder:
+    with finished_units(job) as results, files.atomic_folder(out) as folder:
         for (name, index), result in zip(shards, results, strict=True):
             (folder / name).mkdir(exist_ok=True)
             shutil.copyfile(result, shard_path(folder / name, index))
@@ -100,7 +98,7 @@ def expectation(lengths: list[int], num_shards: int, images: ImageTokenizer) -> 
 
     Codes are stored twice, frames are not; each worker holds an episode.
     """
-    num_workers, _, _ = read_machine().share(True, num_shards)
+    num_workers = read_machine().num_workers(asks_model=True, num_units=num_shards)
     disk = 2 * sum(lengths) * (2 * images.codes_per_image + BYTES_PER_ACTION)
     memory = max(1, num_workers) * size_of(max(lengths), images.pixels)
     return forecast(sum(lengths), images.pixels, disk, memory)

@@ -20,7 +20,7 @@ from worldvla.params.filter import FilterParams
 from worldvla.running import console
 from worldvla.running.job import Job, Unit, Work
 from worldvla.running.unfinished import finish, work_folder
-from worldvla.running.units import finish_units
+from worldvla.running.units import finished_units
 from worldvla.simulation import engine, libero, rendering
 from worldvla.simulation.libero_assets import ensure_assets
 from worldvla.simulation.tasks import chosen_tasks
@@ -37,18 +37,16 @@ def main(*, params: Path, raw: Path, out: Path) -> None:
     work = work_folder("filter", [asdict(settings), sources, engine.describe(settings.benchmark)])
     parts = cut(filter_tasks, raw)
     print(expectation(parts), flush=True)
-    results = finish_units(
-        Job(
-            work,
-            begin=simulators,
-            arguments=(settings,),
-            units=tuple(Unit(f"{part.task.name}-{part.names[0]}", part, len(part.names)) for part in parts),
-            noun="demo",
-            suffix=".hdf5",
-            environment=ENVIRONMENT,
-        )
+    job = Job(
+        work,
+        begin=simulators,
+        arguments=(settings,),
+        units=tuple(Unit(f"{part.task.name}-{part.names[0]}", part, len(part.names)) for part in parts),
+        noun="demo",
+        suffix=".hdf5",
+        environment=ENVIRONMENT,
     )
-    with files.atomic_folder(out) as folder:
+    with finished_units(job) as results, files.atomic_folder(out) as folder:
         rows = join_units(parts, results, folder)
     finish(work)
     for task in tasks:

@@ -26,8 +26,8 @@ from worldvla.params.generate import GenerateParams
 from worldvla.running import console
 from worldvla.running.job import Job, Unit, Work
 from worldvla.running.timing import write_timing
-from worldvla.running.unfinished import Clock, finish, work_folder
-from worldvla.running.units import finish_units
+from worldvla.running.unfinished import finish, seconds_of, work_folder
+from worldvla.running.units import finished_units
 
 TRUE, SHUFFLED, ACCURACY = "true", "shuffled", "accuracy"  # what a unit is about: two kinds of actions, or the truth
 SUFFIX = ".result"  # a tar of clips, or a table
@@ -43,7 +43,6 @@ def main(*, params: Path, model: Path, tokenizer: Path, shards: Path, out: Path,
         print(f"left out: {left_out} of {len(episodes)} episodes, shorter than {num_frames} frames")
     digests = [folder_digest(folder) for folder in (model, tokenizer, shards)]
     work = work_folder("generate", [dataclasses.asdict(settings), digests])
-    clock = Clock(work)
     members = {TRUE: clips, SHUFFLED: shuffle_actions(clips, settings.seed), ACCURACY: clips}
     starts = range(0, len(clips), settings.batch)
     batches = {
@@ -51,20 +50,18 @@ def main(*, params: Path, model: Path, tokenizer: Path, shards: Path, out: Path,
         for kind, some in members.items()
         for index, start in enumerate(starts)
     }
-    results = finish_units(
-        Job(
-            work,
-            begin=world_model,
-            arguments=(settings, model, tokenizer),
-            units=tuple(Unit(f"{kind}-{index:06d}", batch, len(batch[1])) for (kind, index), batch in batches.items()),
-            noun="clip",
-            suffix=SUFFIX,
-            environment=ENVIRONMENT,
-            asks_model=True,
-        )
+    job = Job(
+        work,
+        begin=world_model,
+        arguments=(settings, model, tokenizer),
+        units=tuple(Unit(f"{kind}-{index:06d}", batch, len(batch[1])) for (kind, index), batch in batches.items()),
+        noun="clip",
+        suffix=SUFFIX,
+        environment=ENVIRONMENT,
+        asks_model=True,
     )
     rows = []
-    with atomic_folder(out) as folder:
+    with finished_units(job) as results, atomic_folder(out) as folder:
         for (kind, index), result in zip(batches, results, strict=True):
             if kind == ACCURACY:
                 rows += read_table(result, CLIPS, REMEDY)
@@ -72,7 +69,7 @@ def main(*, params: Path, model: Path, tokenizer: Path, shards: Path, out: Path,
                 (folder / kind).mkdir(exist_ok=True)
                 shutil.copyfile(result, shard_path(folder / kind, index))
         write_table(folder / "clips.parquet", rows, CLIPS)
-    seconds = clock.seconds()
+    seconds = seconds_of(work)
     write_timing(timing, seconds, frames=2 * len(clips) * (num_frames - 1))
     finish(work)
     accuracy = np.mean([row["code_accuracy"] for row in rows])

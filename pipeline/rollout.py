@@ -21,8 +21,8 @@ from worldvla.running import console
 from worldvla.running.cores import num_cores
 from worldvla.running.job import Job, Unit, Work
 from worldvla.running.timing import write_timing
-from worldvla.running.unfinished import Clock, finish, work_folder
-from worldvla.running.units import finish_units
+from worldvla.running.unfinished import finish, seconds_of, work_folder
+from worldvla.running.units import finished_units
 from worldvla.simulation import engine, libero, rendering
 from worldvla.simulation.lanes import Episode, LanePool
 from worldvla.simulation.libero_assets import ensure_assets
@@ -44,26 +44,23 @@ def main(*, params: Path, model: Path, tokenizer: Path, out: Path, timing: Path)
     ]
     made_of = _made_of(params, model, tokenizer, engine.describe(settings.benchmark))
     work = work_folder("rollout", made_of)
-    clock = Clock(work)
     starts = range(0, len(episodes), settings.environments)
     batches = {f"{start:06d}": episodes[start : start + settings.environments] for start in starts}
-    parts = finish_units(
-        Job(
-            work,
-            begin=policy_in_simulators,
-            arguments=(settings, model, tokenizer),
-            units=tuple(Unit(name, batch, len(batch)) for name, batch in batches.items()),
-            noun="episode",
-            suffix=".parquet",
-            asks_model=True,
-            environment=ENVIRONMENT,
-        )
+    job = Job(
+        work,
+        begin=policy_in_simulators,
+        arguments=(settings, model, tokenizer),
+        units=tuple(Unit(name, batch, len(batch)) for name, batch in batches.items()),
+        noun="episode",
+        suffix=".parquet",
+        asks_model=True,
+        environment=ENVIRONMENT,
     )
-    with atomic_folder(out) as folder:
+    with finished_units(job) as parts, atomic_folder(out) as folder:
         rows = join_units(parts, folder)
         write_json(folder / "made_of.json", made_of)
         num_videos = len(list(folder.glob("*.mp4")))
-    seconds = clock.seconds()
+    seconds = seconds_of(work)
     write_timing(timing, seconds, episodes=len(episodes), episodes_per_s=round(len(episodes) / seconds, 3))
     finish(work)
     print(describe(rows, {task.name: task.language for task in tasks}))

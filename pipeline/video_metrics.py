@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from worldvla.arithmetic import ENVIRONMENT
-from worldvla.data.episodes import read_episode, read_table, write_table
+from worldvla.data.episodes import read_episode, read_episodes_table, read_table, write_table
 from worldvla.data.generated import REMEDY
 from worldvla.data.splits import read_split
 from worldvla.files import atomic_folder, file_digest, folder_digest, value_digest, write_json
@@ -32,8 +32,8 @@ from worldvla.params.video_metrics import VideoMetricsParams
 from worldvla.running import console
 from worldvla.running.job import Job, Unit, Work
 from worldvla.running.timing import write_timing
-from worldvla.running.unfinished import Clock, finish, work_folder
-from worldvla.running.units import finish_units
+from worldvla.running.unfinished import finish, seconds_of, work_folder
+from worldvla.running.units import finished_units
 from worldvla.tokenizers.image import ImageTokenizer
 
 CALIBRATION = 16  # training clips that set the statistics of a random network
@@ -60,28 +60,26 @@ def main(
     digests |= {"data": folder_digest(filtered), "tokenizer": folder_digest(tokenizer)}
     digests |= {"params": value_digest(dataclasses.asdict(settings))}
     work = work_folder("video_metrics", [digests, file_digest(split)])
-    clock = Clock(work)
     numbers = list(range(len(sources.clips)))
     blocks = [numbers[start : start + CLIPS_PER_UNIT] for start in numbers[::CLIPS_PER_UNIT]]
     units = [(source, block) for source in (TRUTH, *sources.scored) for block in blocks]
-    results = finish_units(
-        Job(
-            work,
-            begin=scorer,
-            arguments=(settings, generated, filtered, split, tokenizer),
-            units=tuple(
-                Unit(f"{source.name}-{source.actions}-{block[0]:06d}", (source, block), len(block))
-                for source, block in units
-            ),
-            noun="clip",
-            suffix=".parquet",
-            environment=ENVIRONMENT,
-            asks_model=True,
-        )
+    job = Job(
+        work,
+        begin=scorer,
+        arguments=(settings, generated, filtered, split, tokenizer),
+        units=tuple(
+            Unit(f"{source.name}-{source.actions}-{block[0]:06d}", (source, block), len(block))
+            for source, block in units
+        ),
+        noun="clip",
+        suffix=".parquet",
+        environment=ENVIRONMENT,
+        asks_model=True,
     )
     rows: dict[Source, list[dict[str, Any]]] = {source: [] for source in (TRUTH, *sources.scored)}
-    for (source, _), result in zip(units, results, strict=True):
-        rows[source] += read_table(result, SCORES, REMEDY)
+    with finished_units(job) as results:
+        for (source, _), result in zip(units, results, strict=True):
+            rows[source] += read_table(result, SCORES, REMEDY)
     clips = [row for source in sources.scored for row in rows[source]]
     places = chosen(sources.clips, settings.num_films)
     images = ImageTokenizer.load(tokenizer)
@@ -93,7 +91,7 @@ def main(
         films = [sources.videos(source, places, images) for source in compared] if places else []
         write_films(folder / "films", films, [sources.clips[place] for place in places])
         write_json(folder / "made_of.json", digests)
-    write_timing(timing, clock.seconds(), clips=len(sources.clips))
+    write_timing(timing, seconds_of(work), clips=len(sources.clips))
     finish(work)
     for source in sources.scored:
         print(videos.describe(source, clips))
@@ -153,14 +151,13 @@ def feature_extractor(settings: VideoMetricsParams, filtered: Path, split: Path)
 
 def training_clips(filtered: Path, split: Path, num_frames: int) -> NDArray[np.uint8]:
     """Return the beginnings of some training episodes, evenly spaced: uint8 [n, num_frames, H, W, 3]."""
-    episodes = (read_episode(filtered, *pair).frames for pair in read_split(split)["train"])
-    # Copied: a slice would keep the whole episode in memory.
-    clips = [frames[:num_frames].copy() for frames in episodes if len(frames) >= num_frames]
-    if not clips:
+    lengths = {(row["task"], row["demo"]): row["num_steps"] for row in read_episodes_table(filtered) if row["kept"]}
+    pairs = [pair for pair in read_split(split)["train"] if lengths[pair] >= num_frames]
+    if not pairs:
         raise ValueError(f"{filtered}: no training episode has {num_frames} frames; lower generate.horizons in conf/")
-    return np.stack(
-        [clips[place] for place in np.linspace(0, len(clips) - 1, min(CALIBRATION, len(clips))).astype(int)]
-    )
+    chosen = np.linspace(0, len(pairs) - 1, min(CALIBRATION, len(pairs))).astype(int)
+    # Copied: a slice would keep the whole episode in memory.
+    return np.stack([read_episode(filtered, *pairs[place]).frames[:num_frames].copy() for place in chosen])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """What all tests share."""
 
-import contextlib
 import os
 
 import pytest
@@ -37,16 +36,26 @@ def store(hub):
 @pytest.fixture
 def units_here(monkeypatch):
     """Let stages do their units in this process, one after the other, so that tests may replace what they ask."""
+    from worldvla.arithmetic import ENVIRONMENT
     from worldvla.running import units
+    from worldvla.running.keeper import CANNOT_BEGIN
+    from worldvla.running.ledger import UNABLE
     from worldvla.running.worker import Worker
+
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
 
     class Here:
         def __init__(self, machine, job, ledger, num_open):
-            self.folder = job.folder
+            self.folder, self.ledger = job.folder, ledger
 
         def tend(self, standing):
-            with contextlib.suppress(SystemExit):  # of a worker whose unit broke: another one follows
+            try:
                 Worker(self.folder, (0, 1)).run()
+            except SystemExit as ended:  # of a worker whose unit broke, which another one follows, or that cannot begin
+                if ended.code == CANNOT_BEGIN:
+                    told = [one.error for one in self.ledger.leases.last().values() if one.kind == UNABLE]
+                    raise ValueError(told[0]) from None
 
         def close(self):
             pass

@@ -49,6 +49,11 @@ def main() -> None:
         for task in range(int(array[1]) + 1 if array else 1):
             start(cluster, task if array else None, mood)
         print(f"Submitted batch job {JOB}")
+    elif command == "srun":  # a step of a task; only steps are signalled, the batch shell is not
+        mine = arguments[arguments.index(sys.executable) :]
+        process = subprocess.Popen(mine)
+        (cluster / f"{os.environ['TASK']}.step").write_text(str(process.pid))
+        sys.exit(process.wait())
     elif command == "sacct":
         print("JobID|State|NodeList")
         for path in sorted(cluster.glob("*.pid")):
@@ -70,6 +75,7 @@ def start(cluster: Path, task: int | None, mood: str) -> None:
     environment |= {"SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_JOB_NODELIST": "here"}
     if task is not None:
         environment |= {"SLURM_ARRAY_JOB_ID": JOB, "SLURM_ARRAY_TASK_ID": str(task)}
+    environment["TASK"] = name
     if os.fork():
         return
     os.setsid()
@@ -81,16 +87,16 @@ def start(cluster: Path, task: int | None, mood: str) -> None:
     if mood == "timeout":
         kill(process.pid, signal.SIGKILL)
     if mood == "preempt" and not task:
-        threading.Thread(target=preempt, args=(cluster, process.pid), daemon=True).start()
+        threading.Thread(target=preempt, args=(cluster, name), daemon=True).start()
     process.wait()
     os._exit(0)
 
 
-def preempt(cluster: Path, pid: int) -> None:
-    """Signal a task when the toy says that it works."""
+def preempt(cluster: Path, name: str) -> None:
+    """Signal a task's step when the toy says that it works."""
     while not (cluster / "now").exists():
         time.sleep(0.05)
-    kill(pid, signal.SIGUSR2)
+    os.kill(int((cluster / f"{name}.step").read_text()), signal.SIGUSR2)
 
 
 def kill(pid: int, signum: int) -> None:

@@ -10,7 +10,6 @@ from test_units import SQUARES, TESTS, log, run, stage, wait_for
 
 from worldvla.running import cluster, units
 from worldvla.running.cluster import ClusterWorkers
-from worldvla.running.units import finish_units
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -95,4 +94,4 @@ def test_a_worker_that_is_preempted_gives_its_unit_back_and_comes_again(folder, 
     job = folder / "work/toy/0123456789abcdef"
     assert '"state": "released"' in (job / "leases/000000.1").read_text()
     assert running.wait() == -9
-    assert [path.read_text() for path in finish_units(toy_units.job(folder))] == SQUARES
+    assert [path.read_text() for path in toy_units.results(folder)] == SQUARES

@@ -19,7 +19,7 @@ from worldvla.data.episodes import read_episodes_table, read_filtered
 from worldvla.data.filtering import is_noop, replay
 from worldvla.files import folder_digest
 from worldvla.running.job import Job, Unit
-from worldvla.running.units import finish_units
+from worldvla.running.units import finished_units
 from worldvla.simulation import libero
 from worldvla.simulation.libero import Environment, init_states
 from worldvla.simulation.tasks import tasks
@@ -192,7 +192,8 @@ def sliders(log):
 def in_workers(folder, log, parts):
     """Replay in workers, as the stage does."""
     units = tuple(Unit(f"{part.task.name}-{part.names[0]}", part, len(part.names)) for part in parts)
-    return finish_units(Job(folder, sliders, (log,), units, noun="demo", suffix=".hdf5", environment={}))
+    with finished_units(Job(folder, sliders, (log,), units, noun="demo", suffix=".hdf5", environment={})) as results:
+        return results
 
 
 def test_units_in_any_order_and_in_any_process_give_the_same_bytes(tmp_path, monkeypatch):

@@ -13,7 +13,8 @@ import torch
 import worldvla
 from worldvla.files import PROCESS
 from worldvla.running import unfinished
-from worldvla.running.unfinished import Clock, checkpoint_file, code_of, finish, read_checkpoint, sweep, work_folder
+from worldvla.running.checkpoints import checkpoint_file, read_checkpoint
+from worldvla.running.unfinished import Clock, code_of, finish, seconds_of, sweep, work_folder
 
 REPOSITORY = Path(worldvla.__file__).parent.parent
 
@@ -113,6 +114,34 @@ def test_the_last_entry_of_the_lock_is_read_to_its_end(work, monkeypatch):
     assert not work.exists()
 
 
+def test_what_was_killed_before_it_was_saved_outlasts_what_is_saved_of_the_same_stage(work, monkeypatch):
+    monkeypatch.setenv("DVC_STAGE", "train@a")
+    finish(work)  # killed here; then other params
+    for digest in ("77aa", "99bb"):
+        other = Path("work/train", digest)
+        other.mkdir()
+        finish(other)
+        lock(f"train@a={digest}")
+        sweep()
+        assert not other.exists()
+        assert (work / "checkpoint.pt").exists()
+        sweep()
+    assert (work / "checkpoint.pt").exists()
+    finish(work)
+    lock("train@a=4f0c")
+    sweep()
+    assert not work.exists()
+
+
+def test_a_lock_without_the_entry_says_nothing(work, monkeypatch):
+    lock("train@a=1")
+    monkeypatch.setenv("DVC_STAGE", "train@a")
+    finish(work)
+    Path("dvc.lock").unlink()  # or cut, while DVC writes it
+    sweep()
+    assert work.exists()
+
+
 def test_work_that_is_not_finished_and_that_of_other_stages_stays(work, monkeypatch):
     other = Path("work/filter/77aa")
     other.mkdir(parents=True)
@@ -159,22 +188,31 @@ def test_a_clock_sums_the_sittings_at_some_work(tmp_path, now):
     work = tmp_path / "work"
     for sitting in range(3):
         clock = Clock(work)
-        assert clock.seconds() == 20 * sitting
+        assert seconds_of(work) == 20 * sitting
         now.seconds += 20
-        assert clock.seconds() == 20 * (sitting + 1)
-        clock.note()
+        assert clock.note() == 20 * (sitting + 1)
         now.seconds += 0.5
         clock.note()  # within a second, which is lost to a kill
         now.seconds += 1000  # until somebody starts it again
+
+
+def test_a_clock_leaves_out_what_does_not_count(tmp_path, now):
+    clock = Clock(tmp_path)
+    now.seconds += 3600
+    assert clock.note(counts=False) == 0  # in the cluster's queue
+    now.seconds += 0.5
+    assert clock.note() == 0.5
+    clock.write()
+    assert seconds_of(tmp_path) == 0.5
 
 
 def test_a_clock_of_other_work_begins_at_nothing_and_a_damaged_note_does_too(tmp_path, now):
     clock = Clock(tmp_path / "one")
     now.seconds += 20
     clock.note()
-    assert Clock(tmp_path / "other").seconds() == 0
+    assert seconds_of(tmp_path / "other") == 0
     (tmp_path / "one/seconds").write_bytes(b"\xff")
-    assert Clock(tmp_path / "one").seconds() == 0
+    assert seconds_of(tmp_path / "one") == 0
 
 
 def save(folder: Path, size: int) -> None:

@@ -13,14 +13,14 @@ import psutil
 import pytest
 import toy_units
 
-from worldvla.running import leases, ledger
+from worldvla.running import leases
 from worldvla.running.job import JOB
 from worldvla.running.leases import Leases
-from worldvla.running.units import finish_units
+from worldvla.running.ledger import Ledger
 
 TESTS = Path(__file__).parent
-STAGE = "import sys, toy_units; from pathlib import Path; from worldvla.running.units import finish_units; "
-STAGE += "finish_units(toy_units.job(Path(sys.argv[1])))"
+STAGE = "import sys, toy_units; from pathlib import Path; from worldvla.running.units import finished_units; "
+STAGE += "toy_units.results(Path(sys.argv[1]), int(sys.argv[2]))"
 
 
 @pytest.fixture
@@ -36,12 +36,15 @@ def workers(folder: Path, number: int) -> None:
 
 
 def run(folder: Path, **options) -> list[str]:
-    return [path.read_text() for path in finish_units(toy_units.job(folder, **options))]
+    return [path.read_text() for path in toy_units.results(folder, **options)]
 
 
-def stage(folder: Path) -> subprocess.Popen[str]:
+def stage(folder: Path, count: int = 12) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", STAGE, str(folder)], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [sys.executable, "-c", STAGE, str(folder), str(count)],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
 
 
@@ -83,19 +86,20 @@ def test_workers_work_side_by_side(folder):
     assert len({pid for number, pid, _ in log(folder) if number in (0, 6)}) == 2
 
 
-def test_results_are_the_same_for_workers_that_are_killed_at_random(folder, monkeypatch):
+def test_results_are_the_same_for_workers_that_are_killed_at_random(folder):
     workers(folder, 3)
-    monkeypatch.setattr(ledger, "MAX_LOSSES", 100)
-    running, chance = stage(folder), random.Random(0)
-    for _ in range(8):
-        time.sleep(chance.uniform(0.1, 0.5))
-        victims = psutil.Process(running.pid).children() if running.poll() is None else []
+    running, chance, kills = stage(folder, count=60), random.Random(0), 0
+    while running.poll() is None:
+        time.sleep(chance.uniform(0.05, 0.3))
+        victims = psutil.Process(running.pid).children() if kills < 12 and running.poll() is None else []
         for victim in chance.sample(victims, min(1, len(victims))):
             victim.kill()
-    running.communicate(timeout=60)
-    assert run(folder) == SQUARES
-    names = sorted(path.name for path in (folder / "work/toy/0123456789abcdef/results").glob("[!.]*"))
-    assert len(names) == 12
+            kills += 1
+    assert running.returncode == 0, running.communicate()[0]
+    assert kills > 2
+    before = len(log(folder))
+    assert run(folder, count=60) == [f"{number**2}\n" for number in range(60)]
+    assert len(log(folder)) == before
 
 
 @pytest.mark.parametrize(
@@ -145,7 +149,7 @@ def test_a_worker_that_is_interrupted_ends_the_stage_at_once(folder):
 @pytest.mark.parametrize("harm", [b"", b"8", b"81\nand more"])
 def test_a_damaged_result_is_named_and_done_again(folder, capsys, harm):
     workers(folder, 1)
-    (path,) = (path for path in finish_units(toy_units.job(folder)) if path.name.startswith("000009"))
+    (path,) = (path for path in toy_units.results(folder) if path.name.startswith("000009"))
     path.write_bytes(harm)
     assert run(folder) == SQUARES
     assert f"{path}: damaged; expected the content that its name is the digest of" in capsys.readouterr().out
@@ -153,7 +157,7 @@ def test_a_damaged_result_is_named_and_done_again(folder, capsys, harm):
 
 
 def test_a_unit_that_came_out_in_two_ways_is_refused(folder):
-    paths = finish_units(toy_units.job(folder))
+    paths = toy_units.results(folder)
     paths[4].with_name(f"000004.{'0' * 32}.txt").write_text("17\n")
     with pytest.raises(ValueError, match=r"'000004' has two results that differ, 000004\.0+\.txt and .*same bytes"):
         run(folder)
@@ -207,8 +211,46 @@ def test_workers_of_other_machines_do_the_work_of_a_stage_that_has_none(folder):
     assert run(folder) == SQUARES
 
 
+def test_what_a_worker_needs_and_has_not_is_its_own_fault_and_none_of_the_unit(folder):
+    (folder / "begin").write_text("refuse refuse")
+    with pytest.raises(ValueError, match=r"^no renderer here; expected one; install it$"):
+        run(folder)
+    leases_of = folder / "work/toy/0123456789abcdef/leases"
+    assert {json.loads(path.read_text())["state"] for path in leases_of.glob("0*")} == {"released"}
+    (folder / "begin").unlink()
+    assert run(folder) == SQUARES
+
+
+def test_two_workers_that_serve_any_job_do_those_of_one_stage_after_the_other(folder):
+    workers(folder, 0)
+    serving = [
+        subprocess.Popen([sys.executable, "-m", "worldvla.running.worker"], start_new_session=True) for _ in range(2)
+    ]
+    (folder / "5").write_text("break")  # its worker ends, and is replaced
+    assert run(folder) == SQUARES
+    assert run(folder, count=14)[12:] == ["144\n", "169\n"]
+    for worker in serving:
+        worker.terminate()
+    assert {worker.wait(timeout=30) for worker in serving} == {143}
+
+
+def test_a_new_run_forgets_how_workers_of_other_machines_died(folder, monkeypatch):
+    job = toy_units.job(folder)
+    ledger = Ledger(job.folder, [unit.name for unit in job.units], job.suffix)
+    ledger.make()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(leases, "_host", lambda: "another machine")
+        elsewhere.setattr(leases, "BEAT_S", 1000.0)
+        for _ in range(3):
+            ledger.leases.take("000003", ledger.leases.last().get("000003"))
+    monkeypatch.setattr(leases, "LOST_AFTER_S", 0.5)
+    ledger.begin_again()
+    assert len(ledger.leases.of("000003")) == 1
+    assert run(folder) == SQUARES
+
+
 def test_a_worker_of_another_commit_is_refused_and_takes_nothing(folder):
-    finish_units(toy_units.job(folder))
+    toy_units.results(folder)
     job = folder / "work/toy/0123456789abcdef"
     content = json.loads((job / JOB).read_text())
     content["code"]["worldvla/files.py"] = "of another commit"

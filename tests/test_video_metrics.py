@@ -13,7 +13,7 @@ from PIL import Image
 from test_episodes import filtered_episode
 
 from pipeline import video_metrics
-from worldvla.data.episodes import write_episode, write_table
+from worldvla.data.episodes import EPISODES, write_episode, write_table
 from worldvla.data.file_names import task_file
 from worldvla.data.generated import CLIPS as GENERATED
 from worldvla.data.shards import TokenizedEpisode, read_shards, write_shards
@@ -105,6 +105,9 @@ def project(tmp_path, monkeypatch, units_here):
         for number in range(8):
             write_episode(file["data"], recorded(number))  # pyright: ignore[reportArgumentType]
     pairs = [{"suite": "goal", "task": "put_it", "demo": f"demo_{number}"} for number in range(8)]
+    steps = {"task_index": 0, "language": "put it", "kept": True, "reason": "kept", "num_steps": NUM_FRAMES + 1}
+    kept = [pair | steps | {"num_raw_steps": NUM_FRAMES + 1, "num_noops": 0} for pair in pairs]
+    write_table(tmp_path / "filtered/episodes.parquet", kept, EPISODES)
     rows = [row | {"split": "train" if place < 4 else "val_ind"} for place, row in enumerate(pairs)]
     write_table(tmp_path / "split.parquet", rows, SCHEMA)
     for seed, name in enumerate(("world", "action_world")):

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from worldvla.running.job import Job, Unit
+from worldvla.running.units import finished_units
 
 SECONDS = 0.05
 
@@ -15,6 +16,8 @@ SECONDS = 0.05
 @contextlib.contextmanager
 def numbers(trouble: Path):
     """Yield what writes the square of a number; ``trouble`` is a folder with a file per number that is to fail."""
+    if (trouble / "begin").exists():
+        raise ValueError("no renderer here; expected one; install it")
 
     def write(number: int, path: Path, advance) -> None:
         with (trouble / "log").open("a") as log:
@@ -61,3 +64,9 @@ def job(folder: Path, count: int = 12) -> Job:
         suffix=".txt",
         environment={"ARITHMETIC": "same"},
     )
+
+
+def results(folder: Path, count: int = 12) -> list[Path]:
+    """Do the job and return its results."""
+    with finished_units(job(folder, count)) as done:
+        return done

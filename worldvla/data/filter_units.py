@@ -17,7 +17,7 @@ import numpy as np
 from worldvla.data.episodes import EPISODES, FilteredEpisode, write_episode, write_table
 from worldvla.data.filtering import BREAKS, KEPT, UNUSABLE, Simulator, Verdict, replay
 from worldvla.data.frames import SHARE, size_of
-from worldvla.data.hdf5 import subgroup
+from worldvla.data.hdf5 import new_hdf5, subgroup
 from worldvla.data.raw import demo_names, task_file
 from worldvla.data.trajectories import ACTION_WIDTH, Trajectory, UnusableDemonstrationError, num_steps, read_trajectory
 from worldvla.running.forecast import forecast
@@ -65,7 +65,7 @@ def expectation(units: list[Demos]) -> str:
     lengths = [length for unit in units for length in num_steps(unit.raw, unit.names)]
     pixels = units[0].task.pixels
     disk = 2 * (SHARE * size_of(sum(lengths), pixels) + BYTES_PER_STEP * sum(lengths))
-    num_workers, _, _ = read_machine().share(False, len(units))
+    num_workers = read_machine().num_workers(asks_model=False, num_units=len(units))
     memory = max(1, num_workers) * size_of(max(lengths), pixels)
     return forecast(sum(lengths), pixels, disk, memory)
 
@@ -91,7 +91,7 @@ def replay_all(
     verdicts = []
     remaining = deque(unit.names)
     proven = True  # a simulator that failed shows that it was the demonstration's fault
-    with h5py.File(path, "w") as file:
+    with new_hdf5(path) as file:
         data = file.create_group("data")
         while remaining or not proven:
             with build() as simulator:

@@ -9,6 +9,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from worldvla.files import atomic_file
+
 
 @contextlib.contextmanager
 def open_hdf5(path: Path, remedy: str) -> Iterator[h5py.File]:
@@ -22,6 +24,23 @@ def open_hdf5(path: Path, remedy: str) -> Iterator[h5py.File]:
             yield file
         except (OSError, RuntimeError) as error:  # HDF5's own, of what it finds on the way
             raise ValueError(f"{path}: {_why_not_open(path, error, remedy)}") from None
+
+
+@contextlib.contextmanager
+def new_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Yield an HDF5 file to fill, which is made in memory and then written: where the disk is full HDF5 ends the process.
+
+    For files of some MB. The same content gives the same bytes.
+
+    Raises:
+        OSError: it cannot be written, e.g. to a full disk.
+    """
+    with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
+        yield file
+        file.flush()
+        content = file.id.get_file_image()
+    with atomic_file(path) as scratch:
+        scratch.write_bytes(content)
 
 
 def _open(path: Path, remedy: str) -> h5py.File:

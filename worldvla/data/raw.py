@@ -27,13 +27,13 @@ from worldvla.data.file_names import task_file
 from worldvla.data.hdf5 import (
     last_step,
     member,
+    new_hdf5,
     open_hdf5,
     subgroup,
     text_attribute,
     write_arrays,
 )
 from worldvla.data.trajectories import REMEDY, UnusableDemonstrationError, trajectory
-from worldvla.files import atomic_file
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,6 @@ class RawDemonstration:
 def write_raw(path: Path, header: RawHeader, demonstrations: Iterable[RawDemonstration]) -> int:
     """Write one task's demonstrations atomically, as ``demo_0``, ``demo_1``, ...; the same input gives the same bytes.
 
-    The file, some MB without pictures, is made in memory: where the disk is full HDF5 itself would end the process.
-
     Returns:
         The number of steps written.
 
@@ -76,7 +74,7 @@ def write_raw(path: Path, header: RawHeader, demonstrations: Iterable[RawDemonst
         OSError: it cannot be written, e.g. to a full disk.
     """
     num_demos = total = 0
-    with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
+    with new_hdf5(path) as file:
         data = file.create_group("data")
         for demonstration in demonstrations:
             _write_demonstration(data.create_group(f"demo_{num_demos}"), demonstration)
@@ -102,10 +100,6 @@ def write_raw(path: Path, header: RawHeader, demonstrations: Iterable[RawDemonst
         data.attrs["env_args"] = json.dumps(env_args, sort_keys=True)
         data.attrs["num_demos"] = num_demos
         data.attrs["total"] = total
-        file.flush()
-        content = file.id.get_file_image()
-    with atomic_file(path) as scratch:
-        scratch.write_bytes(content)
     return total
 
 

@@ -17,8 +17,9 @@ from worldvla.model.chameleon import Chameleon
 from worldvla.model.config import ChameleonConfig
 from worldvla.model.losses import CLASSES, AnswerLoss, Loss
 from worldvla.params.train import TrainParams
+from worldvla.running.checkpoints import checkpoint_file, read_checkpoint
 from worldvla.running.console import Progress
-from worldvla.running.unfinished import Clock, checkpoint_file, read_checkpoint
+from worldvla.running.unfinished import Clock
 from worldvla.vocabulary import Vocabulary
 
 VALIDATION_SAMPLES = 256
@@ -123,7 +124,7 @@ def train(
         if (step + 1) % params.checkpoint_every == 0 or step + 1 == params.num_steps:
             _save(work, model, optimizer, curve)
     bar.close()
-    return Trained(model.to("cpu").eval(), curve, clock.seconds())
+    return Trained(model.to("cpu").eval(), curve, clock.note())
 
 
 def check(params: TrainParams, ids: Vocabulary, start: Path | None) -> ChameleonConfig:

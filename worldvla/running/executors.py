@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import sys
 from typing import Protocol
 
 from worldvla.running.job import Job
-from worldvla.running.ledger import Ledger, Standing
-from worldvla.running.machine import Machine, visible_gpus
+from worldvla.running.keeper import CANNOT_BEGIN, INTERRUPTED, worker_command
+from worldvla.running.ledger import UNABLE, Ledger, Standing
+from worldvla.running.machine import Machine
 
 MAX_EARLY_DEATHS = 10  # of workers that had taken no unit yet
 
@@ -60,19 +60,19 @@ class LocalWorkers:
 
     def __init__(self, machine: Machine, job: Job, ledger: Ledger, num_open: int) -> None:
         self._job, self._ledger = job, ledger
-        self._count, self._cores, self._gpus = machine.share(job.asks_model, num_open)
+        self._shares = machine.share(job.asks_model, num_open)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._early_deaths = 0
 
     def tend(self, standing: Standing) -> None:
         """Start workers, and anew those that died."""
-        for number in range(self._count):
+        for number in range(len(self._shares)):
             process = self._processes.get(number)
             if process is None:
                 self._processes[number] = self._start(number)
                 continue
             code = process.poll()
-            if code == 128 + 2:
+            if code == INTERRUPTED:
                 raise KeyboardInterrupt
             if code:
                 self._note_death(process, code)
@@ -88,18 +88,22 @@ class LocalWorkers:
             process.wait()
 
     def _start(self, number: int) -> "subprocess.Popen[bytes]":
-        environment = os.environ | dict(self._job.environment) | {"STAGE_CORES": str(self._cores)}
-        if self._gpus:
-            mine = visible_gpus()[number * self._gpus :][: self._gpus]
-            environment["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
-        arguments = [str(self._job.folder), "--shard", f"{number}/{self._count}", "--parent", str(os.getpid())]
-        return subprocess.Popen(
-            [sys.executable, "-m", "worldvla.running.worker", *arguments], env=environment, stdin=subprocess.DEVNULL
-        )
+        environment = os.environ | dict(self._job.environment) | self._shares[number].environment()
+        if self._shares[number].gpus:
+            environment.pop(
+                "MUJOCO_EGL_DEVICE_ID", None
+            )  # of a GPU that may not be this worker's: the simulator would end
+        command = worker_command(self._job.folder, (number, len(self._shares)))
+        return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
 
     def _note_death(self, process: "subprocess.Popen[bytes]", code: int) -> None:
-        """Raise if workers die before they do anything: the units' own failures are in the ledger."""
-        if any(attempt.pid == process.pid for unit in self._ledger.units for attempt in self._ledger.leases.of(unit)):
+        """Raise if a worker cannot begin, or dies before it does anything: the units' own failures are in the ledger."""
+        attempts = [
+            one for unit in self._ledger.units for one in self._ledger.leases.of(unit) if one.pid == process.pid
+        ]
+        if code == CANNOT_BEGIN:
+            raise ValueError(next(one.error for one in attempts if one.kind == UNABLE))
+        if attempts:
             return
         self._early_deaths += 1
         if code > 0 or self._early_deaths > MAX_EARLY_DEATHS:

@@ -36,12 +36,20 @@ def check_room(disk: float) -> None:
     """
     places = [next(folder for folder in (path, *path.absolute().parents) if folder.is_dir()) for path in WRITTEN]
     free = sum({os.stat(place).st_dev: shutil.disk_usage(place).free for place in places}.values())
-    begun = sum(path.stat().st_size for path in WRITTEN[0].rglob("*") if path.is_file())
+    begun = sum(map(_bytes_of, WRITTEN[0].rglob("*")))
     if free + begun < CLEARLY * disk:
         raise ValueError(
             f"{' and '.join(f'{path}/' for path in WRITTEN)}: {_size(free)} free; expected about {_size(disk)}; free some "
             "space, or work in a checkout on a larger disk, and run the same command"
         )
+
+
+def _bytes_of(path: Path) -> int:
+    """Return the size of a file; 0 of what is none, or is gone: other stages write there at this moment."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:
+        return 0
 
 
 def _size(num_bytes: float) -> str:

@@ -1,5 +1,6 @@
 """What workers are told: which function does the units, with which arguments, and which units there are."""
 
+import contextlib
 import importlib
 import inspect
 import json
@@ -14,9 +15,10 @@ from typing import Any
 
 import worldvla
 from worldvla.files import atomic_file, file_digest, write_json
+from worldvla.running.unfinished import code_of
 
 JOB, ARGUMENTS = "job.json", "job.pickle"
-CODE = ("worldvla", "pipeline")
+COMPUTED_ON = "computed_on"  # the file that says which kind of processor or GPU
 
 # Does one unit: writes its result to a path, and tells now and then how much of it was done since the last time.
 Work = Callable[[Any, Path, Callable[[int], object]], None]
@@ -61,7 +63,8 @@ class Job:
                 "noun": self.noun,
                 "suffix": self.suffix,
                 "environment": dict(self.environment),
-                "code": code_digests(),
+                "code": code_digests(self.folder.parent.name),
+                "asks_model": self.asks_model,
                 "python": list(sys.version_info[:2]),
             },
         )
@@ -74,11 +77,12 @@ class GivenJob:
     folder: Path
     units: tuple[str, ...]
     suffix: str
+    environment: dict[str, str]
     _content: dict[str, Any]
 
     def check_code(self) -> None:
         """Raise if this worker's code or Python is not that of the stage."""
-        differing = {*code_digests().items()} ^ {*self._content["code"].items()}
+        differing = {*code_digests(self.folder.parent.name).items()} ^ {*self._content["code"].items()}
         if differing:
             path = min(path for path, _ in differing)
             raise ValueError(
@@ -92,12 +96,35 @@ class GivenJob:
             )
 
     def load(self) -> tuple[AbstractContextManager[Work], dict[str, Unit]]:
-        """Return what does units, to be entered, and the units by name."""
-        os.environ.update(self._content["environment"])
+        """Return what does units, to be entered, and the units by name.
+
+        Raises:
+            ValueError: the results so far are of another kind of processor or GPU.
+        """
+        different = {name for name, value in self.environment.items() if os.environ.get(name) != value}
+        assert not different, f"{different} must be set before a library is loaded that reads them"
+        if self._content["asks_model"]:
+            self._check_arithmetic()
         module, name = self._content["begin"]
         begin = getattr(importlib.import_module(module), name)
         arguments, units = pickle.loads((self.folder / ARGUMENTS).read_bytes())
         return begin(*arguments), {unit.name: unit for unit in units}
+
+    def _check_arithmetic(self) -> None:
+        """Note what the first worker computes on, and raise on anything else: a model's sums differ in the last bits."""
+        import torch
+
+        on_gpu = torch.cuda.is_available()
+        mine = torch.cuda.get_device_name() if on_gpu else f"a CPU with {torch.backends.cpu.get_cpu_capability()}"
+        noted = self.folder / COMPUTED_ON
+        with contextlib.suppress(FileExistsError), noted.open("x", encoding="utf-8") as stream:
+            stream.write(mine)
+        first = noted.read_text(encoding="utf-8")
+        if first not in (mine, ""):  # nothing yet: somebody writes it at this moment
+            raise ValueError(
+                f"{self.folder}: this worker computes on {mine}; expected {first}, as the results so far; run it on such a "
+                f"machine, or delete {self.folder} to begin anew"
+            )
 
 
 def read_job(folder: Path) -> GivenJob:
@@ -114,14 +141,14 @@ def read_job(folder: Path) -> GivenJob:
             f"{path}: no such file; expected a job that a stage has written; run this in the project's folder while the "
             "stage runs"
         ) from None
-    return GivenJob(folder, tuple(content["units"]), content["suffix"], content)
+    return GivenJob(folder, tuple(content["units"]), content["suffix"], content["environment"], content)
 
 
-def code_digests() -> dict[str, str]:
-    """Return the sha256 of every file of code, by its path in the project."""
+def code_digests(stage: str) -> dict[str, str]:
+    """Return the sha256 of the code that does a stage's units, by its path in the project: what decides them, and this."""
     root = Path(worldvla.__file__).parent.parent
-    files = sorted(path for package in CODE for path in (root / package).rglob("*.py"))
-    return {path.relative_to(root).as_posix(): file_digest(path) for path in files}
+    running = [path.relative_to(root).as_posix() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    return {path: file_digest(root / path) for path in [*code_of(stage), *running]}
 
 
 def _module(function: Callable[..., object]) -> str:

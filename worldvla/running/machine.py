@@ -3,16 +3,20 @@
 Nothing of it is a param: no result depends on it, and no cache key.
 """
 
+import itertools
 import os
 import subprocess
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import yaml
+
 from worldvla.params import strict
-from worldvla.running.cores import num_cores
+from worldvla.running.cores import STAGE_CORES, num_cores
 
 MACHINE = Path("machine.yaml")
+NUM_CLUSTER_WORKERS = 8
 
 
 @dataclass(frozen=True)
@@ -57,14 +61,43 @@ class Machine:
         """Return how many stages run at a time: where there are GPUs one, which takes them all."""
         return self.stages or (1 if visible_gpus() else num_cores())
 
-    def share(self, asks_model: bool, num_units: int) -> tuple[int, int, int]:
-        """Return how many workers some units get on this machine, with how many cores and GPUs each."""
-        gpus = len(visible_gpus()) if asks_model and self.gpus_per_worker != 0 else 0
-        per_worker = min(self.gpus_per_worker or 1, gpus)
-        wanted = self.workers if self.workers is not None else (gpus // per_worker if per_worker else num_cores())
+    def num_workers(self, asks_model: bool, num_units: int) -> int:
+        """Return how many workers some units get, here or on the cluster."""
+        if self.executor == "slurm":
+            return min(NUM_CLUSTER_WORKERS if self.workers is None else self.workers, num_units)
+        return len(self.share(asks_model, num_units))
+
+    def share(self, asks_model: bool, num_units: int) -> list["Share"]:
+        """Return what each of the workers gets that do some units on this machine.
+
+        Raises:
+            ValueError: the workers want more GPUs than there are.
+        """
+        gpus = visible_gpus() if asks_model and self.gpus_per_worker != 0 else []
+        per_worker = min(self.gpus_per_worker or 1, len(gpus))
+        wanted = self.workers if self.workers is not None else len(gpus) // per_worker if gpus else num_cores()
         workers = min(wanted, num_units)
+        if workers * per_worker > len(gpus):
+            raise ValueError(
+                f"{MACHINE}: {workers} workers want {workers * per_worker} GPUs; expected at most {len(gpus)}, which this "
+                "process may use; lower workers, or set gpus_per_worker: 0 to compute on the CPU"
+            )
         cores = self.cores_per_worker or max(1, num_cores() // max(1, workers))
-        return workers, cores, per_worker
+        mine = [tuple(gpus[number * per_worker :][:per_worker]) for number in range(workers)]
+        return [Share(cores, some if asks_model else None) for some in mine]
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one worker of this machine gets."""
+
+    cores: int
+    gpus: tuple[str, ...] | None  # by their names for CUDA_VISIBLE_DEVICES; None: as this process
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that hold a worker to it."""
+        share = {STAGE_CORES: str(self.cores)}
+        return share if self.gpus is None else share | {"CUDA_VISIBLE_DEVICES": ",".join(self.gpus)}
 
 
 def read_machine() -> Machine:
@@ -73,18 +106,19 @@ def read_machine() -> Machine:
     Raises:
         ValueError: it has a name that is not known, or a value out of its range.
     """
-    if not MACHINE.is_file():
-        return Machine()
+    if not MACHINE.is_file() or yaml.safe_load(MACHINE.read_text(encoding="utf-8")) is None:
+        return Machine()  # none, or one of comments alone
     return strict.build(Machine, asdict(Machine()) | strict.read_yaml(MACHINE), f"{MACHINE}:")
 
 
 def visible_gpus() -> list[str]:
-    """Return the names by which CUDA_VISIBLE_DEVICES chooses among the GPUs that this process may use."""
+    """Return the names by which CUDA_VISIBLE_DEVICES chooses among NVIDIA's GPUs that this process may use."""
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True).stdout.splitlines()
     except (OSError, subprocess.CalledProcessError):
         return []
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return (
-        [str(number) for number in range(len(listed))] if chosen is None else [one for one in chosen.split(",") if one]
-    )
+    if chosen is None:
+        return [str(number) for number in range(sum(line.startswith("GPU ") for line in listed))]
+    # As CUDA reads it: up to the first that is none.
+    return list(itertools.takewhile(lambda name: name and not name.startswith("-"), chosen.split(",")))

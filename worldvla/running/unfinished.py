@@ -7,24 +7,20 @@ the result: a kill between a stage's last line and dvc.lock costs no training.
 import contextlib
 import hashlib
 import os
-import pickle
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections import defaultdict
 from pathlib import Path
-from typing import BinaryIO, TypeVar
 
 import yaml
 
 import worldvla
-from worldvla.files import atomic_file, file_digest, value_digest, write_text
+from worldvla.files import file_digest, value_digest, write_text
 
 WORK, LOCK = Path("work"), Path("dvc.lock")
 CODE = ("worldvla/", "pipeline/")
 FINISHED, SECONDS = "finished", "seconds"
 DVC_STAGE = "DVC_STAGE"  # a variable that DVC sets for what it runs: the stage's name
-
-Content = TypeVar("Content")
 
 
 def work_folder(stage: str, inputs: object) -> Path:
@@ -43,10 +39,13 @@ def work_folder(stage: str, inputs: object) -> Path:
 
 
 def code_of(stage: str) -> list[str]:
-    """Return the files of code that a stage of dvc.yaml depends on, which are those that decide its bytes."""
+    """Return the files of code that a stage of dvc.yaml depends on, which are those that decide its bytes.
+
+    None, of a stage that is not there.
+    """
     text = (Path(worldvla.__file__).parent.parent / "dvc.yaml").read_text(encoding="utf-8")
-    content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"][stage]
-    return [dep for dep in content.get("do", content)["deps"] if dep.startswith(CODE)]
+    content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"].get(stage, {})
+    return [dep for dep in content.get("do", content).get("deps", []) if dep.startswith(CODE)]
 
 
 def finish(work: Path) -> None:
@@ -61,15 +60,21 @@ def finish(work: Path) -> None:
 def sweep() -> None:
     """Delete the work of stages whose results DVC has saved: whose entry in dvc.lock has changed since they finished.
 
-    Not while a DVC may write dvc.lock, which it cuts first.
+    Of several that one stage has finished, as under other params and killed before it was saved, it is the last that was
+    saved. An entry that did not change (a stage that was forced, and came out the same) leaves the work there until a run
+    of the stage that is saved otherwise, and an entry that is not there is of a dvc.lock that is not whole.
 
-    An entry that did not change (a stage that was forced, and came out the same) leaves the work there until a run of the
-    stage that is saved otherwise.
+    Not while a DVC may write dvc.lock, which it cuts first.
     """
-    for path in WORK.glob(f"*/*/{FINISHED}"):
-        stage, _, before = path.read_text(encoding="utf-8").partition("\n")
-        if _entry(stage) != before:
-            shutil.rmtree(path.parent, ignore_errors=True)
+    by_stage: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted(WORK.glob(f"*/*/{FINISHED}"), key=lambda path: path.stat().st_mtime_ns):
+        by_stage[path.read_text(encoding="utf-8").partition("\n")[0]].append(path)
+    for stage, (*others, last) in by_stage.items():
+        entry = _entry(stage)
+        if entry and entry != last.read_text(encoding="utf-8").partition("\n")[2]:
+            shutil.rmtree(last.parent, ignore_errors=True)
+            for path in others:
+                write_text(path, f"{stage}\n{entry}")
 
 
 def _entry(stage: str) -> str:
@@ -85,60 +90,33 @@ def _entry(stage: str) -> str:
     return hashlib.sha256("\n".join(entry[:size]).encode()).hexdigest()
 
 
+def seconds_of(work: Path) -> float:
+    """Return the seconds of all sittings at some work."""
+    return Clock(work).note(counts=False)
+
+
 class Clock:
     """The seconds of all sittings at some work, those that were killed too, up to their last second."""
 
     def __init__(self, work: Path) -> None:
         """Go on from what earlier sittings noted."""
         self._path = work / SECONDS
+        self._seconds = 0.0
         with contextlib.suppress(OSError, ValueError):  # none, or one that was damaged: only a figure for people
-            self._earlier = float(self._path.read_text())
-        self._started = self._noted = time.monotonic()
+            self._seconds = float(self._path.read_text())
+        self._last = self._written = time.monotonic()
 
-    _earlier = 0.0
+    def note(self, counts: bool = True) -> float:
+        """Count the time since the last note, or leave it out, as that of a queue; return the seconds so far."""
+        now = time.monotonic()
+        if counts:
+            self._seconds += now - self._last
+        self._last = now
+        if now - self._written >= 1:
+            self.write()
+        return self._seconds
 
-    def seconds(self) -> float:
-        """Return the seconds so far."""
-        return self._earlier + time.monotonic() - self._started
-
-    def note(self) -> None:
-        """Write them down; at most once a second."""
-        if time.monotonic() - self._noted >= 1:
-            self._noted = time.monotonic()
-            write_text(self._path, f"{self.seconds():.1f}")
-
-
-def read_checkpoint(path: Path, read: Callable[[Path], Content]) -> Content | None:
-    """Return what ``read`` makes of a checkpoint; None if there is none, or a damaged one, which is named and set aside.
-
-    Not deleted: reading may fail for want of memory too. It goes with the rest of the unfinished work.
-    """
-    if not path.is_file():
-        return None
-    try:
-        return read(path)
-    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, EOFError, pickle.UnpicklingError):
-        aside = path.with_name(f"{path.name}.damaged")
-        path.replace(aside)
-        print(
-            f"{path}: cannot be read; expected the checkpoint of an interrupted run; set aside as {aside.name}, beginning anew",
-            flush=True,
-        )
-        return None
-
-
-@contextlib.contextmanager
-def checkpoint_file(final: Path) -> Iterator[BinaryIO]:
-    """Yield a stream for one ``torch.save``; the file appears whole or not at all.
-
-    Raises:
-        OSError: it cannot be written, e.g. to a full disk.
-    """
-    with atomic_file(final) as scratch, scratch.open("wb") as stream:
-        try:
-            yield stream
-        except RuntimeError as error:
-            # torch then fails at the end of its archive too, and shows that instead of what went wrong first.
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from None
-            raise
+    def write(self) -> None:
+        """Write them down, as ``note`` does once a second."""
+        self._written = time.monotonic()
+        write_text(self._path, f"{self._seconds:.1f}")

@@ -1,14 +1,13 @@
 """Many independent units, done by workers here or on a cluster, each once: the way of every stage that has many.
 
-    results = finish_units(Job(folder, begin, arguments, units, noun="demo", suffix=".hdf5"))
+    with finished_units(Job(folder, begin, arguments, units, noun="demo", suffix=".hdf5", environment={})) as results:
+        ...  # join them
 
 Results come in the order of the units, whoever did them and in whatever order. What is there is not done again, whether
 this run did it, an earlier one that was interrupted, or a worker of another machine.
 """
 
 import contextlib
-import errno
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,15 +16,18 @@ from worldvla.running.console import Progress
 from worldvla.running.executors import start_workers
 from worldvla.running.job import Job
 from worldvla.running.leases import DONE, RELEASED, RUNNING, Lease
-from worldvla.running.ledger import FULL, STAGE, Ledger, Standing, fate, vanishing
+from worldvla.running.ledger import STAGE, Ledger, Standing, vanishing
 from worldvla.running.machine import read_machine
 from worldvla.running.unfinished import Clock
 
 POLL_S = 0.2
 
 
-def finish_units(job: Job) -> list[Path]:
-    """Do the units of a job that are not done yet, and return the files of all results in the order of the units.
+@contextlib.contextmanager
+def finished_units(job: Job) -> Iterator[list[Path]]:
+    """Do the units of a job that are not done yet, and yield the files of all results in the order of the units.
+
+    While they are joined, nobody else has this work in hand.
 
     Raises:
         ValueError: a unit failed for good, no worker is left, or another run has this work in hand.
@@ -33,21 +35,26 @@ def finish_units(job: Job) -> list[Path]:
     """
     machine = read_machine()
     ledger = Ledger(job.folder, (unit.name for unit in job.units), job.suffix)
-    with vanishing(job.folder), _stage_of(ledger) as lease:
-        ledger.begin_again()
-        job.write()
-        clock = Clock(job.folder)
-        with _display(job, ledger) as show:
-            while len(results := ledger.verified()) < len(job.units):
-                with contextlib.closing(start_workers(machine, job, ledger, len(job.units) - len(results))) as workers:
-                    while len((standing := ledger.standing()).done) < len(job.units):
-                        show(standing)
-                        _check(ledger, standing)
-                        workers.tend(standing)
+    ledger.make()
+    with _stage_of(ledger) as lease:
+        with vanishing(job.folder):
+            ledger.begin_again()
+            job.write()
+            clock = Clock(job.folder)
+            with _display(job, ledger) as show:
+                while len(results := ledger.verified()) < len(job.units):
+                    num_open = len(job.units) - len(results)
+                    with contextlib.closing(start_workers(machine, job, ledger, num_open)) as workers:
+                        while len((standing := ledger.standing()).done) < len(job.units):
+                            show(standing)
+                            _check(ledger, standing)
+                            workers.tend(standing)
+                            clock.note(counts=bool(standing.running))  # not the wait in a cluster's queue
+                            time.sleep(POLL_S)
                         clock.note()
-                        time.sleep(POLL_S)
+            clock.write()
+        yield list(results.values())
         lease.end(DONE)
-    return list(results.values())
 
 
 @contextlib.contextmanager
@@ -94,10 +101,8 @@ def _take_stage(ledger: Ledger) -> Lease:
 def _check(ledger: Ledger, standing: Standing) -> None:
     """Raise if a unit has failed for good."""
     for unit in sorted(standing.attempts):
-        if unit not in standing.running and (last := ledger.verdict(unit)):
-            if last.kind == FULL:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(ledger.folder))
-            raise ValueError(fate(unit, last))
+        if unit not in standing.running and (verdict := ledger.verdict(unit)):
+            raise verdict
 
 
 @contextlib.contextmanager

@@ -38,7 +38,7 @@ def end_with_parent(signum: int = signal.SIGKILL) -> None:
 
 def runner_variable() -> dict[str, str]:
     """Return the environment in which stages started by this process end when it has ended, however it did."""
-    return {RUNNER: f"{os.getpid()}:{_began(os.getpid())}"}
+    return {RUNNER: f"{os.getpid()}:{began(os.getpid())}"}
 
 
 class Watch:
@@ -139,11 +139,11 @@ def _keep_from_children() -> None:
 
 
 def _runner_is_gone() -> bool:
-    pid, _, began = os.environ.get(RUNNER, "").partition(":")
-    return bool(pid) and _began(int(pid)) != began
+    pid, _, began_then = os.environ.get(RUNNER, "").partition(":")
+    return bool(pid) and began(int(pid)) != began_then
 
 
-def _began(pid: int) -> str | None:
+def began(pid: int) -> str | None:
     """Return when a process began, in ticks since the machine did; None if it has ended. A pid alone may be given again."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from worldvla.data.frame_sources import Frames
 from worldvla.params.tokenizer import TokenizerParams
+from worldvla.running.checkpoints import checkpoint_file, read_checkpoint
 from worldvla.running.console import Progress
-from worldvla.running.unfinished import checkpoint_file, read_checkpoint
 from worldvla.tokenizers.codebook import MovingCodebook
 from worldvla.tokenizers.discriminator import PatchDiscriminator, hinge_loss
 from worldvla.tokenizers.image import channels_last, to_images
