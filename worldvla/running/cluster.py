@@ -13,7 +13,7 @@ from submitit.helpers import Checkpointable, clean_env
 from worldvla.running.cores import STAGE_CORES
 from worldvla.running.job import Job
 from worldvla.running.keeper import keep
-from worldvla.running.ledger import Standing
+from worldvla.running.ledger import UNABLE, Standing
 from worldvla.running.machine import Machine
 from worldvla.running.watching import RUNNER
 
@@ -75,15 +75,18 @@ class ClusterWorkers:
                 f"the cluster did not take {count} workers ({words}); expected sbatch to accept what machine.yaml asks for; "
                 "correct it and run the same command"
             ) from None
-        self._logs, self._asked, self._cluster = logs, time.monotonic(), cluster
+        self._logs, self._asked_at, self._cluster = logs, time.monotonic(), cluster
         print(f"submitted {count} workers as job {self._jobs[0].job_id.split('_')[0]}; their logs: {logs}", flush=True)
 
     def tend(self, standing: Standing) -> None:
         """Raise when all jobs have ended and units are left that nobody else does."""
-        if standing.running or time.monotonic() - self._asked < ASK_EVERY_S:
+        if standing.running or time.monotonic() - self._asked_at < ASK_EVERY_S:
             return
-        self._asked = time.monotonic()
+        self._asked_at = time.monotonic()
         if all(job.done(force_check=True) for job in self._jobs):
+            for attempt in standing.attempts.values():
+                if attempt.kind == UNABLE:
+                    raise ValueError(f"{attempt.where}: {attempt.error}")
             states = ", ".join(sorted({job.state for job in self._jobs}))
             raise ValueError(
                 f"all {len(self._jobs)} workers of the cluster have ended ({states}), and not all units are done; see "
