@@ -5,12 +5,17 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
 import worldvla
+from worldvla.simulation import libero
+from worldvla.simulation.tasks import Task
 
 # A pool whose worker has nothing to do.
 POOL = """
@@ -44,7 +49,7 @@ STAGE = """
 import contextlib, os, time
 from pathlib import Path
 from worldvla.running.job import Job, Unit
-from worldvla.running.units import finish_units
+from worldvla.running.units import finished_units
 
 @contextlib.contextmanager
 def sleepers():
@@ -54,7 +59,9 @@ def sleepers():
     yield sleep
 
 if __name__ == "__main__":
-    finish_units(Job(Path("work/x/y"), sleepers, (), (Unit("a", None),), noun="nap", suffix=".txt", environment={}))
+    job = Job(Path("work/x/y"), sleepers, (), (Unit("a", None),), noun="nap", suffix=".txt", environment={})
+    with finished_units(job):
+        pass
 """
 
 
@@ -79,3 +86,38 @@ def test_a_worker_does_not_outlive_what_started_it(tmp_path, content, signum):
     while worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline, "the worker outlives its parent"
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_the_process_that_draws_initial_states_may_die_once(tmp_path, monkeypatch, deaths):
+    drawn = []
+
+    class Pool:
+        """A pool whose process dies so many times."""
+
+        def __init__(self, *_):
+            drawn.append(self)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def submit(self, function, task, path):
+            result = Future()
+            if len(drawn) <= deaths:
+                result.set_exception(BrokenProcessPool("terminated abruptly"))
+            else:
+                result.set_result(np.save(path, np.zeros((50, 3))))
+            return result
+
+    monkeypatch.setattr(libero, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(libero.mini_assets, "folder", lambda: tmp_path)
+    (tmp_path / "init_states/goal").mkdir(parents=True)
+    task = Task("mini", "goal", 0, "put_it", "put it", Path("put_it.bddl"))
+    if deaths == 1:
+        assert libero.init_states(task).shape == (50, 3)
+    else:
+        with pytest.raises(ValueError, match=r"^task 'put_it': the process that draws its initial states died twice"):
+            libero.init_states(task)

@@ -7,6 +7,7 @@ import atexit
 import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,20 +30,29 @@ def init_states(task: Task) -> np.ndarray:
     """Return the task's fixed initial simulator states, float64 [50, n]. No demonstration starts from one of them.
 
     Raises:
-        ValueError: LIBERO's states, and a MuJoCo in which they are not at rest.
+        ValueError: LIBERO's states, and a MuJoCo in which they are not at rest; or of ours, which cannot be drawn.
     """
     if task.benchmark == "mini":
         path = mini_assets.folder() / "init_states" / task.suite / f"{task.name}.npy"
         if not path.exists():
-            # In a process of its own, with the arithmetic that is the same everywhere.
-            with ProcessPoolExecutor(1, spawn_context(), begin_worker) as pool:
-                pool.submit(_make_init_states, task, path).result()
+            _draw_elsewhere(task, path)
         return np.load(path)
     engine.check_mujoco()
     import torch
 
     folder = libero_root() / "init_files" / suite_entry(task.benchmark, task.suite).libero_name
     return np.asarray(torch.load(folder / f"{task.name}.pruned_init", weights_only=False), dtype=np.float64)
+
+
+def _draw_elsewhere(task: Task, path: Path) -> None:
+    """Draw a mini task's initial states in a process of its own, with the arithmetic that is the same everywhere."""
+    for _ in range(2):  # it may be killed; that it was once says nothing
+        with contextlib.suppress(BrokenProcessPool), ProcessPoolExecutor(1, spawn_context(), begin_worker) as pool:
+            return pool.submit(_make_init_states, task, path).result()
+    raise ValueError(
+        f"task '{task.name}': the process that draws its initial states died twice, perhaps out of memory; run the same "
+        "command to continue"
+    )
 
 
 def _make_init_states(task: Task, path: Path) -> None:
