@@ -92,7 +92,9 @@ def random_episodes(seed: int, count: int, steps: int = 12) -> list[TokenizedEpi
 
 def run_training(work: Path, params: TrainParams = PARAMS, start: Path | None = None):
     codebook = np.random.default_rng(9).normal(size=(NUM_CODES, 8)).astype(np.float32)
-    return train(params, IDS, codebook, windows(0, params), windows(1, params), work, start)
+    trained = train(params, IDS, codebook, windows(0, params), windows(1, params), work, start)
+    assert trained is not None
+    return trained
 
 
 def digest(trained) -> str:
@@ -112,7 +114,7 @@ def test_a_killed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_pat
     ]
 
     process = subprocess.Popen([*command, tmp_path / "killed"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not (tmp_path / "killed" / "checkpoint.pt").exists():
+    while not list((tmp_path / "killed").glob("step-*")):
         assert process.poll() is None, "the training ended before its first checkpoint"
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
@@ -137,7 +139,7 @@ def test_seconds_are_noted_beside_the_checkpoint(tmp_path, monkeypatch):
     seconds = itertools.count()
     monkeypatch.setattr(unfinished, "time", SimpleNamespace(monotonic=lambda: float(next(seconds))))
     trained = run_training(tmp_path, replace(ACTIONS_ALONE, steps=3, warmup_steps=0))
-    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt", "seconds"}
+    assert {path.name for path in tmp_path.iterdir()} == {"step-00000003", "seconds"}
     noted = float((tmp_path / "seconds").read_text())
     assert 0 < noted < trained.seconds < noted + 3
     monkeypatch.undo()
