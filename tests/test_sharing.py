@@ -1,19 +1,27 @@
 """Many processes train the same model as one."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from small_models import small
 from test_training import ACTIONS_ALONE, IDS, NUM_CODES, PARAMS, windows
 from together import together
 from torch.distributed.tensor import DTensor
 
 from worldvla.model import placement
+from worldvla.model import weights as weights_module
+from worldvla.model.chameleon import Chameleon
 from worldvla.model.initial import begin, empty
-from worldvla.model.losses import AnswerLoss
+from worldvla.model.losses import AnswerLoss, Loss
 from worldvla.model.ranks import ALONE, Ranks
-from worldvla.model.step import Steps
+from worldvla.model.sharding import gathered
+from worldvla.model.step import Share, Steps
+from worldvla.model.training import Spread, train
 from worldvla.params.train import TrainParams
 
 CPU = torch.device("cpu")
@@ -71,3 +79,153 @@ def test_gradients_are_those_of_one_process(kind):
             assert parts == pytest.approx(loss, rel=1e-6, abs=1e-6, nan_ok=True)
             for name, value in expected.items():
                 assert np.abs(found[name] - value).max() < 1e-6, name
+
+
+def train_in(
+    ranks: Ranks, params: TrainParams, work: Path, tokens: int | None, bucket: int, start: Path | None = None
+) -> tuple[list, dict | None]:
+    """Return the curve and weights of a training; those of the first process."""
+    placement.training = lambda device: torch.float32
+    trained = train(
+        params, IDS, CODEBOOK, windows(0, params), windows(1, params), work, start, Spread(ranks, tokens, False, bucket)
+    )
+    if trained is None:
+        return [], None
+    return trained.curve, {name: value.numpy() for name, value in trained.model.state_dict().items()}
+
+
+BRIEF = replace(JOINT, steps=4, warmup_steps=2, validate_every=4, checkpoint_every=3, learning_rate=1e-3)
+
+
+def same(curve: list, other: list, atol: float) -> None:
+    assert [row.keys() for row in curve] == [row.keys() for row in other]
+    for row, expected in zip(curve, other, strict=True):
+        for name, value in expected.items():
+            assert row[name] == (value if value is None else pytest.approx(value, rel=atol, abs=atol)), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["joint", "action", "paper, world"])
+def test_curves_are_those_of_one_process(tmp_path, kind):
+    params = replace(KINDS[kind], steps=4, warmup_steps=2, validate_every=4, checkpoint_every=3, learning_rate=1e-3)
+    curve, weights = train_in(ALONE, params, tmp_path / "one", None, 1)
+    assert weights is not None
+    for world, tokens, bucket in ((1, 60, 8), (2, None, 1), (4, 60, 8)):
+        shared, found = together(world, train_in, params, tmp_path / f"{world}", tokens, bucket)[0]
+        same(shared, curve, 1e-4)
+        assert shared[0]["loss"] == pytest.approx(curve[0]["loss"], rel=1e-6)
+        for name, value in weights.items():
+            assert np.abs(found[name] - value).max() < 2e-4, name  # a fifth of one step of Adam
+
+
+def cut_off(ranks: Ranks, params: TrainParams, work: Path, at: int) -> None:
+    """Train until a step, whose loss is not a number any more."""
+    gradients = Steps.gradients
+
+    def faulty(self: Steps, share: Share, step: int) -> Loss:
+        found = gradients(self, share, step)
+        return replace(found, total=found.total * float("nan")) if step == at else found
+
+    Steps.gradients = faulty
+    with pytest.raises(ValueError, match=f"^train step {at + 1}: the loss is not finite"):
+        train_in(ranks, params, work, 60, 8)
+    Steps.gradients = gradients
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("before", [1, 2])
+def test_a_training_that_ended_early_goes_on_in_as_many_processes_exactly_and_in_others_to_rounding(tmp_path, before):
+    params = replace(BRIEF, dropout=0.1)
+    whole, weights = together(before, train_in, params, tmp_path / "whole", 60, 8)[0]
+    together(before, cut_off, params, tmp_path / "cut", 7)
+    assert sorted(path.name for path in (tmp_path / "cut").glob("*step*")) == ["step-00000003", "step-00000006"]
+    for after in (1, 2, 4):
+        work = tmp_path / f"{after}"
+        shutil.copytree(tmp_path / "cut", work)
+        curve, found = together(after, train_in, params, work, 60, 8)[0]
+        assert sorted(path.name for path in work.glob("*step*")) == ["step-00000006", "step-00000008"]
+        assert curve[:6] == whole[:6]
+        if after == before:
+            assert curve == whole
+        else:
+            same(curve[6:], whole[6:], 0.05)  # other tokens are dropped
+        for name, value in weights.items():
+            assert np.abs(found[name] - value).max() <= (0 if after == before else 0.02), name
+
+
+def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(tmp_path, capsys):
+    whole, weights = train_in(ALONE, BRIEF, tmp_path / "whole", None, 1)
+    cut_off(ALONE, BRIEF, tmp_path / "cut", 7)
+    for path in (tmp_path / "cut/step-00000006").glob("*.distcp"):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    capsys.readouterr()
+    curve, found = train_in(ALONE, BRIEF, tmp_path / "cut", None, 1)
+    said = capsys.readouterr().out
+    assert "step-00000006: cannot be read; expected the checkpoint of an interrupted run; set aside" in said
+    assert "train: going on from step 3" in said
+    same(curve, whole, 1e-4)  # until step 3 the other one took its samples in several forwards
+    for path in (tmp_path / "cut").glob("step-*[0-9]"):
+        shutil.rmtree(path)
+    (tmp_path / "cut/step-00000008").mkdir()
+    again, found = train_in(ALONE, BRIEF, tmp_path / "cut", None, 1)
+    assert again == whole
+    assert weights is not None
+    assert found is not None
+    assert all(np.array_equal(found[name], value) for name, value in weights.items())
+
+
+def test_a_checkpoint_of_another_model_or_vocabulary_is_refused(tmp_path):
+    train_in(ALONE, BRIEF, tmp_path, None, 1)
+    for other, what in (
+        (replace(BRIEF, intermediate_size=64), "model: .*'intermediate_size': 66"),
+        (replace(BRIEF, vocabulary="chameleon"), "vocabulary: compact; expected chameleon"),
+    ):
+        with pytest.raises(ValueError, match=rf"step-00000008: a checkpoint of another {what}.*; delete that folder"):
+            train_in(ALONE, other, tmp_path, None, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("norms_per_head", [False, True])
+def test_weights_to_begin_with_are_read_by_each_process_for_itself(tmp_path, norms_per_head):
+    size = SIZES | {"num_heads": 2}
+    write_weights(tmp_path / "start", small(IDS.size, **size), norms_per_head)
+    still = replace(BRIEF, learning_rate=1e-12, weight_decay=0.0, steps=1, warmup_steps=0, base=None)
+    _, weights = train_in(ALONE, still, tmp_path / "one", None, 1, tmp_path / "start")
+    _, found = together(4, train_in, still, tmp_path / "four", None, 1, tmp_path / "start")[0]
+    assert weights is not None
+    for name, value in weights.items():
+        assert np.abs(found[name] - value).max() < 1e-9, name
+        assert np.abs(value - small(IDS.size, **size).state_dict()[name].numpy()).max() < 1e-9, name
+
+
+def write_weights(folder: Path, model: Chameleon, norms_per_head: bool) -> None:
+    folder.mkdir()
+    weights_module.save(model, folder)
+    if not norms_per_head:
+        (path,) = folder.glob("*.safetensors")
+        state = load_file(path)
+        for name in state:
+            if name.endswith(weights_module.NORMS):
+                state[name] = state[name][:1].contiguous()
+        save_file(state, path, {"format": "pt"})
+
+
+def filled_head(ranks: Ranks, start: Path) -> np.ndarray | None:
+    """Return the head that a training from published weights begins with."""
+    params = replace(BRIEF, num_heads=2, vocabulary="chameleon", base="lumina")
+    model = empty(params, IDS, start, CPU, ranks, False)
+    begin(model, params, IDS, CODEBOOK, start)
+    whole = gathered(model, ranks)
+    return None if whole is None else whole.lm_head.weight.detach().numpy()
+
+
+@pytest.mark.slow
+def test_the_head_of_published_weights_draws_nothing_at_first(tmp_path):
+    model = small(IDS.size, **SIZES | {"num_heads": 2})
+    write_weights(tmp_path / "start", model, False)
+    expected = model.lm_head.weight.detach().clone()
+    expected[IDS.first_code : IDS.first_code + NUM_CODES] = 0
+    for world in (1, 4):
+        found = together(world, filled_head, tmp_path / "start")
+        assert np.array_equal(found[0], expected.numpy())
+        assert found[1:] == [None] * (world - 1)

@@ -91,7 +91,7 @@ class Ranks:
     def end_start(self) -> None:
         """From now on wait a minute only."""
         if self.mesh is not None:
-            dist.distributed_c10d._set_pg_timeout(datetime.timedelta(seconds=BETWEEN_S))
+            dist.set_timeout(datetime.timedelta(seconds=BETWEEN_S))
 
 
 ALONE = Ranks()

@@ -55,5 +55,6 @@ def gathered(model: Chameleon, ranks: Ranks) -> Chameleon | None:
     for name, value in model.state_dict().items():
         full = value.full_tensor() if isinstance(value, DTensor) else value
         if ranks.first:
-            whole.load_state_dict({name: full.cpu()}, strict=False, assign=True)
+            # Copied: where rows are shared unevenly it is a part of something larger.
+            whole.load_state_dict({name: full.to("cpu", copy=True)}, strict=False, assign=True)
     return whole.requires_grad_(True) if ranks.first else None

@@ -51,7 +51,7 @@ def launch(count: int) -> None:
 def _reason(failures: dict[int, Any], count: int) -> str:
     """Return why a stage of several processes ended: what one said, else which one was killed, else which one failed first."""
     for failure in failures.values():
-        if failure.error_file_data:
+        if os.path.isfile(failure.error_file):
             return failure.message
     number, failure = min(failures.items(), key=lambda item: (item[1].exitcode >= 0, item[1].timestamp))
     how = (
