@@ -1,6 +1,7 @@
 """The stage train in two processes of this machine: it begins, fails and goes on as one."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -68,7 +69,7 @@ def test_two_processes_write_one_model_and_a_kill_costs_nothing(project):
         "run the same command to go on from the last checkpoint"
     )
     again = stage(project)
-    assert "train: going on from step 4" in again.stdout
+    assert re.search("train: going on from step [24]", again.stdout)  # the second may not have been whole
     assert again.returncode == 0, again.stderr
     for name, value in load(project / "out").state_dict().items():
         assert value.equal(expected[name]), name

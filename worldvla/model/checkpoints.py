@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemWriter
+from torch.distributed.checkpoint.staging import BlockingAsyncStager
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save, save
 
@@ -62,8 +63,13 @@ class Checkpoints:
     optimizer: torch.optim.Optimizer
     ranks: Ranks
     of: dict[str, Any]
+    _weights: dict[str, nn.Parameter] = field(init=False)
     _writing: Future[Any] | None = field(default=None, init=False)
     _step: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        """Keep the weights that the optimizer has: while they are gathered, the model has others."""
+        self._weights = dict(self.model.named_parameters())
 
     def resume(self) -> list[dict[str, Any]]:
         """Fill weights and moments from the newest checkpoint that can be read; return the curve so far, empty without one.
@@ -108,7 +114,12 @@ class Checkpoints:
                 self._writing.set_exception(error)
             self.wait()
         else:
-            writing = async_save(tensors, storage_writer=writer, process_group=self.ranks.beside)
+            writing = async_save(
+                tensors,
+                storage_writer=writer,
+                process_group=self.ranks.beside,
+                async_stager=BlockingAsyncStager(),
+            )
             assert isinstance(writing, Future)
             self._writing = writing
 
@@ -158,7 +169,7 @@ class Checkpoints:
     def _tensors(self) -> dict[str, Tensor]:
         """Return weights and moments by name; where there are no moments yet, zeros that become those of the optimizer."""
         tensors = {}
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in self._weights.items():
             state = self.optimizer.state[parameter]
             tensors[f"weights.{name}"] = parameter.detach()
             for moment in MOMENTS:
@@ -182,7 +193,7 @@ class Checkpoints:
                 load(self._tensors(), checkpoint_id=path, no_dist=self.ranks.mesh is None)
         except CheckpointException:
             return self._set_aside(path)
-        for parameter in self.model.parameters():
+        for parameter in self._weights.values():
             # As fused AdamW keeps it.
             self.optimizer.state[parameter]["step"] = torch.tensor(float(len(curve)), device=parameter.device)
         return state

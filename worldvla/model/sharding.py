@@ -46,6 +46,13 @@ def share_gradients(model: Chameleon, share: bool) -> None:
         model.set_is_last_backward(share)
 
 
+def release(model: Chameleon) -> None:
+    """Let go of weights that a forward has gathered and no backward follows."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
+
+
 def gathered(model: Chameleon, ranks: Ranks) -> Chameleon | None:
     """Return the whole model on the CPU of the first process, tensor by tensor; None on the others."""
     if ranks.mesh is None:

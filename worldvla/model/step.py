@@ -15,7 +15,7 @@ from worldvla.model.batches import Batch, Windows, collate, filled
 from worldvla.model.chameleon import Chameleon
 from worldvla.model.losses import AnswerLoss, Loss
 from worldvla.model.ranks import Ranks
-from worldvla.model.sharding import share_gradients
+from worldvla.model.sharding import release, share_gradients
 from worldvla.params.train import TrainParams
 
 BUCKET = {"cpu": 1, "cuda": 64}  # lengths of sequences: few shapes on a GPU, and multiples that its kernels like
@@ -87,6 +87,7 @@ class Steps:
         totals = self._zeros()
         for number, parts in enumerate(share.forwards):
             totals += self._forward(share, number, parts)[1]
+        release(self.model)
         return self._reduced(totals)
 
     def _zeros(self) -> Tensor:

@@ -74,6 +74,10 @@ def run(main: Callable[..., None]) -> NoReturn:
                 sentence = str(error)
             elif isinstance(error, OSError) and error.errno in FULL_DISK:
                 sentence = "the disk is full; no output is half-written. Free some space and run the same command."
+            elif ranks.has_lost_others(error):
+                if ranks.LAUNCHER in os.environ:
+                    sys.exit(1)  # what started it knows why
+                sentence = f"lost another process ({str(error).splitlines()[0]}); start all again to go on from the last checkpoint"
             else:
                 raise
             if rank is not None:

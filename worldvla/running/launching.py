@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any
 
-from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -23,6 +23,7 @@ def launch(count: int) -> None:
 
     Raises:
         ValueError: what one of them says, or which one died; then the others are ended too.
+        KeyboardInterrupt: this stage was told to end.
     """
     main = sys.modules["__main__"]
     assert main.__spec__ is not None, "a stage is run as a module: python -m pipeline.<stage>"
@@ -42,6 +43,8 @@ def launch(count: int) -> None:
     )
     try:
         elastic_launch(config, sys.executable)("-m", main.__spec__.name, *sys.argv[1:])
+    except SignalException:
+        raise KeyboardInterrupt from None
     except ChildFailedError as error:
         raise ValueError(_reason(error.failures, count)) from None
     finally:

@@ -4,12 +4,15 @@ import json
 import os
 import sys
 import time
+from typing import NoReturn
 
 from worldvla.running.watching import end_with_parent
 
 RANK = "RANK"
 LAUNCHER = "STAGE_LAUNCHER"  # the environment's variable that tells a process which one started it here
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"  # torch's, for what a process says last
+# What torch says of another process that is not there any more.
+LOST = ("gloo", "nccl", "connection closed by peer", "connection reset by peer", "broken pipe")
 
 
 def rank() -> int | None:
@@ -29,7 +32,12 @@ def begin() -> None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  until the process ends
 
 
-def end(stage: str, sentence: str) -> None:
+def has_lost_others(error: BaseException) -> bool:
+    """Return whether this process, one of several, failed for want of another, which is the one that has something to say."""
+    return rank() is not None and isinstance(error, RuntimeError) and any(word in str(error).lower() for word in LOST)
+
+
+def end(stage: str, sentence: str) -> NoReturn:
     """End this process for a reason: said by what started it, or else by itself."""
     path = os.environ.get(ERROR_FILE)
     if path:
