@@ -52,6 +52,7 @@ PARAMS = TrainParams(
     intermediate_size=64,
     base=None,
     steps=20,
+    epochs=None,
     batch=4,
     learning_rate=3e-3,
     warmup_steps=5,
@@ -132,7 +133,7 @@ def test_a_training_that_has_ended_is_not_done_again(tmp_path, monkeypatch, caps
     monkeypatch.setattr(torch.optim.AdamW, "step", lambda *_: pytest.fail("trained again"))
     again = run_training(tmp_path, params)
     assert digest(again) == digest(first)
-    assert f"train: going on from step {params.num_steps}" in capsys.readouterr().out
+    assert f"train: going on from step {params.steps}" in capsys.readouterr().out
 
 
 def test_seconds_are_noted_beside_the_checkpoint(tmp_path, monkeypatch):
@@ -188,10 +189,21 @@ def test_training_learns_and_its_folder_is_a_policy(tmp_path, monkeypatch):
 
 
 def test_learning_rate_warms_up_stays_and_decays_to_nothing():
-    rates = [learning_rate(PARAMS, step) / PARAMS.learning_rate for step in range(PARAMS.num_steps)]
+    rates = [learning_rate(PARAMS, step, 40) / PARAMS.learning_rate for step in range(40)]
     assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert rates[5:21] == pytest.approx([1.0] * 16)
     assert rates[-1] == pytest.approx(1 / 20)
+
+
+def test_epochs_give_every_suite_its_own_number_of_steps(tmp_path):
+    params = replace(ACTIONS_ALONE, steps=None, epochs=2, warmup_steps=0, batch=5)
+    trained = run_training(tmp_path, params)
+    assert len(windows(0, params)) == 44
+    assert [row["epoch"] for row in trained.curve] == [step / 8 for step in range(1, 17)]
+    with pytest.raises(ValueError, match=r"steps is 20 and epochs is 2; expected one of them, and null for the other"):
+        replace(PARAMS, epochs=2)
+    with pytest.raises(ValueError, match=r"steps is None and epochs is None; expected one"):
+        replace(PARAMS, steps=None)
 
 
 def test_a_chunk_longer_than_every_episode_is_named():

@@ -57,11 +57,11 @@ class Spread:
 HERE = Spread()
 
 
-def learning_rate(params: TrainParams, step: int) -> float:
+def learning_rate(params: TrainParams, step: int, num_steps: int) -> float:
     """Return the rate of a step: linear warm-up, constant, linear to zero from ``decay_start`` of all steps on."""
     warm = min(1.0, (step + 1) / max(1, params.warmup_steps))
-    start = params.decay_start * params.num_steps
-    decay = 1.0 if step < start else (params.num_steps - step) / max(1.0, params.num_steps - start)
+    start = params.decay_start * num_steps
+    decay = 1.0 if step < start else (num_steps - step) / max(1.0, num_steps - start)
     return params.learning_rate * min(warm, decay)
 
 
@@ -120,10 +120,11 @@ def train(
         torch.manual_seed(params.seed)
         begin(model, params, ids, codebook, start)
     ranks.end_start()
-    total = params.num_steps * params.batch
+    num_steps, per_epoch = params.num_steps(len(samples)), max(1, len(samples) // params.batch)
+    total = num_steps * params.batch
     bar = Progress(total=total, initial=len(curve) * params.batch, desc="train", unit="sample", disable=not ranks.first)
-    for step in range(len(curve), params.num_steps):
-        rate = learning_rate(params, step)
+    for step in range(len(curve), num_steps):
+        rate = learning_rate(params, step, num_steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
         share = steps.share(samples, batch_indices(len(samples), params.batch, step, params.seed).tolist())
@@ -131,20 +132,21 @@ def train(
         found = steps.gradients(share, step)
         nn.utils.clip_grad_norm_(model.parameters(), params.clip)
         optimizer.step()
-        row = {"step": step + 1, "learning_rate": rate, **_row(found), **dict.fromkeys(VALIDATED)}
+        done = {"step": step + 1, "epoch": (step + 1) / per_epoch, "learning_rate": rate}
+        row = {**done, **_row(found), **dict.fromkeys(VALIDATED)}
         if row["loss"] is None:
             checkpoints.wait()  # the last good one is kept
             raise ValueError(f"train step {step + 1}: the loss is not finite; lower train.learning_rate in conf/")
-        if held_out and ((step + 1) % params.validate_every == 0 or step + 1 == params.num_steps):
+        if held_out and ((step + 1) % params.validate_every == 0 or step + 1 == num_steps):
             row |= _validate(steps, held_out)
-        bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
+        bar.set_postfix(epoch=f"{row['epoch']:.2f}", loss=f"{row['loss']:.3f}", refresh=False)
         curve.append(row)
         bar.update(params.batch)
         if ranks.first:
             clock.note()
         checkpoints.collect()
         # After the last step, too: what follows may be interrupted as well.
-        if (step + 1) % params.checkpoint_every == 0 or step + 1 == params.num_steps:
+        if (step + 1) % params.checkpoint_every == 0 or step + 1 == num_steps:
             checkpoints.save(curve)
     checkpoints.wait()
     bar.close()
