@@ -83,6 +83,7 @@ def test_two_processes_write_one_model_and_a_kill_costs_nothing(project):
         ("error:1:5", "out of luck", None),
         ("disk:1:6", "the disk is full; no output is half-written. Free some space and run the same command.", 4),
         ("code:1:0", "process 1 of 2 on HOST has other code than process 0 on HOST; expected the same everywhere", 0),
+        ("bf16:0:0", "an old GPU: this GPU has no bf16; expected one that has (from Ampere on)", 0),
         ("memory:0:0", "train: it needs 0.0 GB of cpu memory, 16 bytes of each weight and", 0),
     ],
 )

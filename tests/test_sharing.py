@@ -1,8 +1,11 @@
 """Many processes train the same model as one."""
 
+import resource
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +16,10 @@ from test_training import ACTIONS_ALONE, IDS, NUM_CODES, PARAMS, windows
 from together import together
 from torch.distributed.tensor import DTensor
 
-from worldvla.model import placement
+from worldvla.files import FULL_DISK, folder_digest
+from worldvla.model import placement, sharding
 from worldvla.model import weights as weights_module
-from worldvla.model.chameleon import Chameleon
+from worldvla.model.chameleon import Chameleon, Linear, RMSNorm
 from worldvla.model.initial import begin, empty
 from worldvla.model.losses import AnswerLoss, Loss
 from worldvla.model.ranks import ALONE, Ranks
@@ -229,3 +233,101 @@ def test_the_head_of_published_weights_draws_nothing_at_first(tmp_path):
         found = together(world, filled_head, tmp_path / "start")
         assert np.array_equal(found[0], expected.numpy())
         assert found[1:] == [None] * (world - 1)
+
+
+def loss_and_gradients_in_bf16(ranks: Ranks, params: TrainParams) -> tuple[float, dict[str, np.ndarray], set]:
+    """Return the loss and gradients of a step as a GPU computes it, and the types of weights and products that it met."""
+    placement.training = lambda device: torch.float32
+    sharding.POLICIES["cpu"] = sharding.POLICIES["cuda"]
+    model = empty(params, IDS, None, CPU, ranks, True).train()
+    torch.manual_seed(0)
+    begin(model, params, IDS, CODEBOOK, None)
+    model.compute = torch.bfloat16
+    met = set()
+    for name, module in model.named_modules():
+        if isinstance(module, Linear | RMSNorm):
+            name = name.rpartition(".")[2]
+            module.register_forward_hook(partial(_note, met, name))
+    steps = Steps(model, AnswerLoss.of(IDS, params), params, ranks, CPU, 60, 8)
+    loss = steps.gradients(steps.share(windows(0, params), list(range(params.batch))), 0)
+    found = {}
+    for name, parameter in model.named_parameters():
+        assert isinstance(parameter.grad, DTensor)
+        assert parameter.grad.dtype == torch.float32
+        found[name] = parameter.grad.full_tensor().numpy()
+    return loss.total.item(), found, met
+
+
+def _note(met: set, name: str, module: Linear | RMSNorm, _: Any, out: Any) -> None:
+    met.add((name, module.weight.dtype, out[0].dtype))
+
+
+@pytest.mark.slow
+def test_as_on_a_gpu_weights_are_gathered_in_bf16_once_and_gradients_are_added_up_in_fp32():
+    expected, gradients_of_one = first_step(JOINT)
+    loss, found, met = together(2, loss_and_gradients_in_bf16, JOINT)[0]
+    assert {weight for _, weight, _ in met} == {torch.bfloat16}
+    assert {out for name, _, out in met if name != "lm_head"} == {torch.bfloat16}
+    assert loss == pytest.approx(expected, rel=2e-3)
+    for name, value in gradients_of_one.items():
+        assert np.linalg.norm(found[name] - value) < 0.05 * np.linalg.norm(value) + 1e-4, name
+
+
+def first_step(params: TrainParams) -> tuple[float, dict[str, np.ndarray]]:
+    """Return the loss and gradients of the same step in fp32, in one process."""
+    model = empty(params, IDS, None, CPU, ALONE, False).train()
+    torch.manual_seed(0)
+    begin(model, params, IDS, CODEBOOK, None)
+    steps = Steps(model, AnswerLoss.of(IDS, params), params, ALONE, CPU, None, 1)
+    loss = steps.gradients(steps.share(windows(0, params), list(range(params.batch))), 0)
+    return loss.total.item(), {
+        name: value.grad.numpy() for name, value in model.named_parameters() if value.grad is not None
+    }
+
+
+def told_apart(ranks: Ranks, name: str) -> str:
+    """Return what a process says of others that were started with another ``name``."""
+    things = {"params": "a", "code": "b", "data": {"shards": "c"}} | {name: ranks.rank // 2}
+    with pytest.raises(ValueError, match="expected the same everywhere") as refused:
+        ranks.check_same(things)
+    return str(refused.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["params", "code", "data"])
+def test_processes_that_disagree_say_alike_who_differs_in_what(name):
+    (said,) = set(together(4, told_apart, name))
+    assert said.startswith("process 2 of 4 on ")
+    assert f" has other {name} than process 0 on " in said
+
+
+def test_a_disk_that_fills_while_a_checkpoint_is_written_keeps_the_one_before(tmp_path):
+    train_in(ALONE, replace(BRIEF, steps=2), tmp_path, None, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000003", "step-00000004"]
+    shutil.rmtree(tmp_path / "step-00000004")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, hard))
+    try:
+        with pytest.raises(OSError, match="File too large") as raised:
+            train_in(ALONE, replace(BRIEF, steps=2), tmp_path, None, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert raised.value.errno in FULL_DISK
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000003"]
+
+
+def exported(ranks: Ranks, start: Path, out: Path) -> None:
+    """Write the model of a folder again, from processes that share it."""
+    model = empty(replace(BRIEF, num_heads=2), IDS, start, CPU, ranks, False)
+    begin(model, BRIEF, IDS, CODEBOOK, start)
+    whole = gathered(model, ranks)
+    if whole is not None:
+        out.mkdir()
+        weights_module.save(whole, out)
+
+
+@pytest.mark.slow
+def test_the_folder_of_a_shared_model_has_the_same_bytes(tmp_path):
+    write_weights(tmp_path / "start", small(IDS.size, **SIZES | {"num_heads": 2}), True)
+    together(4, exported, tmp_path / "start", tmp_path / "out")
+    assert folder_digest(tmp_path / "out") == folder_digest(tmp_path / "start")

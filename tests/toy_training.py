@@ -50,6 +50,10 @@ def with_fault(what: str, rank: int, at: int) -> None:
         checkpoints.FileSystemWriter.write_data = full
     if what == "code" and int(os.environ["RANK"]) == rank:
         stage.code_digests = dict
+    if what == "bf16":
+        torch.cuda.is_available = lambda: True
+        torch.cuda.is_bf16_supported = lambda including_emulation: False
+        torch.cuda.get_device_name = lambda: "an old GPU"
     if what == "memory" and "RANK" in os.environ:
         placement.free_memory = lambda: 10**5
 

@@ -11,6 +11,12 @@ from torch.distributed.tensor import DTensor
 from worldvla.model.chameleon import Chameleon
 from worldvla.model.ranks import Ranks
 
+# By kind of device: the type in which weights are gathered, and that in which their gradients are added up.
+POLICIES = {
+    "cpu": MixedPrecisionPolicy(cast_forward_inputs=False),
+    "cuda": MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False),
+}
+
 
 def shard(model: Chameleon, ranks: Ranks) -> None:
     """Spread a model over the processes; its weights may be on the meta device.
@@ -23,10 +29,7 @@ def shard(model: Chameleon, ranks: Ranks) -> None:
     """
     mesh = ranks.mesh
     assert mesh is not None, "one process shares nothing"
-    if mesh.device_type == "cuda":
-        policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
-    else:
-        policy = MixedPrecisionPolicy(cast_forward_inputs=False)
+    policy = POLICIES[mesh.device_type]
     decoder = model.model
     for layer in decoder.layers:
         fully_shard(layer, mesh=mesh, mp_policy=policy)

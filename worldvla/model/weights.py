@@ -76,16 +76,13 @@ def read_config(folder: Path) -> ChameleonConfig:
     return config
 
 
-def load(
-    folder: Path, device: torch.device | None = None, dtype: torch.dtype | None = None, dropout: float = 0.0
-) -> Chameleon:
+def load(folder: Path, device: torch.device | None = None, dtype: torch.dtype | None = None) -> Chameleon:
     """Return the model in a folder, in evaluation mode; one tensor at a time is held twice.
 
     Args:
         folder: see above.
         device: where to put it; the CPU if absent.
         dtype: of the weights; as stored if absent.
-        dropout: of its training, if it is to be trained on.
 
     Raises:
         ValueError: a file is missing or damaged, a tensor is missing, unknown, of another shape, or not finite. All but the
@@ -93,7 +90,7 @@ def load(
     """
     config = read_config(folder)
     with torch.device("meta"):
-        model = Chameleon(config, dropout)
+        model = Chameleon(config)
     for name, value in _tensors(folder, model, device):
         model.load_state_dict({name: value.to(dtype)}, strict=False, assign=True)
     return model.requires_grad_(True).eval()
