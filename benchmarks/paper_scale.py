@@ -139,12 +139,11 @@ def samples_per_epoch(kind: str, run: Run) -> float:
     return TRAINED_ON[run.train.episodes] * (steps - lost * episodes)
 
 
-def training_hours(run: Run, model: Size, pixels: int, by_steps: bool = False) -> float:
-    """Return an H100's hours for a run: of the release's epochs, or of the steps in conf/paper.yaml."""
+def training_hours(run: Run, model: Size, pixels: int) -> float:
+    """Return an H100's hours for a run of the release's epochs, which are those in conf/paper.yaml."""
     total = 0.0
     for kind in run.train.samples:
-        count = run.train.steps * run.train.batch if by_steps else EPOCHS * samples_per_epoch(kind, run)
-        total += count * training_flops(kind, run.train, pixels, model)
+        total += EPOCHS * samples_per_epoch(kind, run) * training_flops(kind, run.train, pixels, model)
     return total / (PEAK * UTILISATION) / 3600
 
 
@@ -211,9 +210,7 @@ def totals_table(model: Size, everything: list[Run]) -> str:
         sizes = [run.pixels if run.name.startswith("all_data") else pixels for run in everything]
         return sum(training_hours(run, model, size) for run, size in zip(everything, sizes, strict=True))
 
-    by_steps = sum(training_hours(run, model, run.pixels, by_steps=True) for run in everything)
     rows = [[f"{EPOCHS} epochs, ablations at {pixels} px", f"{ablations_at(pixels):,.0f}"] for pixels in (256, 512)]
-    rows.append([f"{everything[0].train.steps:,} steps per kind of sample (conf/paper.yaml)", f"{by_steps:,.0f}"])
     return table([f"all {len(everything)} trainings", "H100-hours"], rows)
 
 

@@ -21,7 +21,7 @@ def main(*, params: Path, start: Path, shards: Path, tokenizer: Path, out: Path,
         raise ValueError(
             f"{start}: no such folder; expected the model to start from. Run: dvc repro train@{start.name}"
         )
-    train_run(settings, shards, tokenizer, out, timing, start)
+    train_run(settings, shards, tokenizer, out, timing, lambda ranks: start)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """Stage train: token shards and a suite's tokenizers -> a model.
 
 Writes a folder that transformers opens too, with the training curve and a model card, and the wall clock into a file of its own.
-An interrupted training goes on where it stopped. Cost: benchmarks/README.md.
+An interrupted training goes on where it stopped. One of several processes (machine.yaml, torchrun) gives the same model to rounding. Cost: benchmarks/README.md.
 """
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -15,12 +16,18 @@ from worldvla.data.shards import TokenizedEpisode, read_shards
 from worldvla.data.splits import SPLITS
 from worldvla.files import atomic_folder, folder_digest, value_digest
 from worldvla.model.batches import Windows
+from worldvla.model.initial import check
+from worldvla.model.ranks import ALONE, Ranks, joined, one_after_another
 from worldvla.model.saving import shares, shown, write_model
 from worldvla.model.settings import ModelSettings
-from worldvla.model.training import check, train
+from worldvla.model.training import Spread, train
 from worldvla.params import strict
 from worldvla.params.train import TrainParams
 from worldvla.running import console
+from worldvla.running.job import code_digests
+from worldvla.running.launching import launch
+from worldvla.running.machine import read_machine
+from worldvla.running.ranks import rank
 from worldvla.running.timing import write_timing
 from worldvla.running.unfinished import finish, work_folder
 from worldvla.tokenizers.action import ActionTokenizer
@@ -32,10 +39,10 @@ from worldvla.vocabulary import CHAMELEON, vocabulary
 def main(*, params: Path, shards: Path, tokenizer: Path, out: Path, timing: Path) -> None:
     """Train one run from scratch, or from published weights."""
     settings = strict.read(TrainParams, params)
-    train_run(settings, shards, tokenizer, out, timing, fetch_base(settings))
+    train_run(settings, shards, tokenizer, out, timing, partial(fetch_base, settings))
 
 
-def fetch_base(settings: TrainParams) -> Path | None:
+def fetch_base(settings: TrainParams, ranks: Ranks = ALONE) -> Path | None:
     """Fetch the published weights to begin with, verified; return their folder, that of a commit in the hub's cache.
 
     Raises:
@@ -44,14 +51,38 @@ def fetch_base(settings: TrainParams) -> Path | None:
     if settings.base is None:
         return None
     publication = pinned(published.load(settings.base))
-    fetched = fetch_checkpoint(publication, "", partial(check, settings, CHAMELEON))
+    fetched = fetch_checkpoint(publication, "", partial(check, settings, CHAMELEON, ranks=ranks))
     return fetched[CONFIG].parent
 
 
 def train_run(
-    settings: TrainParams, shards: Path, tokenizer: Path, out: Path, timing: Path, start: Path | None = None
+    settings: TrainParams,
+    shards: Path,
+    tokenizer: Path,
+    out: Path,
+    timing: Path,
+    find_start: Callable[[Ranks], Path | None],
 ) -> None:
-    """Train one run, from random weights or from those in the folder ``start``."""
+    """Train one run in as many processes as machine.yaml says, from random weights or from those in a folder."""
+    machine = read_machine().training()
+    if rank() is None and machine.processes > 1:
+        find_start(Ranks(world=machine.processes))  # may take hours, in which no process need wait for another
+        launch(machine.processes)
+        return
+    with joined() as ranks:
+        start = one_after_another(ranks, partial(find_start, ranks))
+        _train(settings, shards, tokenizer, out, timing, start, Spread(ranks, machine.tokens, machine.recompute))
+
+
+def _train(
+    settings: TrainParams,
+    shards: Path,
+    tokenizer: Path,
+    out: Path,
+    timing: Path,
+    start: Path | None,
+    spread: Spread,
+) -> None:
     images, texts = ImageTokenizer.load(tokenizer), TextTokenizer.load(tokenizer / "text.json")
     actions = ActionTokenizer.load(tokenizer / "actions.json")
     ids = vocabulary(settings.vocabulary, texts.size, images.num_codes)
@@ -75,7 +106,11 @@ def train_run(
         # The files of published weights are verified as they are fetched, and lie in the folder of their commit.
         digests["start"] = folder_digest(start) if settings.base is None else f"{settings.base} at {start.name}"
     work = work_folder("train", digests)
-    trained = train(settings, ids, images.codebook, samples, validation, work, start)
+    data = {name: value for name, value in digests.items() if name != "params"}
+    spread.ranks.check_same({"params": digests["params"], "code": value_digest(code_digests("train")), "data": data})
+    trained = train(settings, ids, images.codebook, samples, validation, work, start, spread)
+    if trained is None:
+        return  # another process has it
     with atomic_folder(out) as folder:
         asked = ModelSettings(
             vocabulary=settings.vocabulary,
@@ -92,7 +127,7 @@ def train_run(
             {"trained on episodes": trained_on} | base | {f"{name} sha256": value for name, value in digests.items()}
         )
         write_model(folder, trained, asked, tokenizer, {"run": out.name} | made_of)
-    write_timing(timing, trained.seconds, samples=settings.num_steps * settings.batch)
+    write_timing(timing, trained.seconds, samples=len(trained.curve) * settings.batch)
     finish(work)
     last = trained.curve[-1]
     print(f"parts of the loss at the end: {shares(trained.curve)} (train.alpha in conf/ shifts them)")

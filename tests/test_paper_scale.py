@@ -47,11 +47,14 @@ def test_the_model_is_chameleon_7b_and_the_tokenizer_the_published_one(runs):
     )
 
 
-def test_steps_are_the_release_s_epochs_of_the_spatial_suite(runs):
-    run = next(run for run in runs if run.train.episodes == "all" and run.suite == "spatial")
-    epochs = run.train.steps * run.train.batch / paper_scale.samples_per_epoch("action", run)
-    assert epochs == pytest.approx(paper_scale.EPOCHS, rel=0.01)
-    assert run.train.decay_start == 1.0  # a constant rate
+def test_every_suite_is_trained_for_the_release_s_epochs(runs):
+    steps = {}
+    for run in runs:
+        if run.train.episodes == "all":
+            steps[run.suite] = run.train.num_steps(round(paper_scale.samples_per_epoch("action", run)))
+        assert run.train.epochs == paper_scale.EPOCHS
+        assert run.train.decay_start == 1.0  # a constant rate
+    assert steps == pytest.approx({"spatial": 64_052, "object": 81_460, "goal": 62_910, "long": 122_573}, rel=1e-3)
 
 
 def test_samples_are_as_long_as_the_release_s(runs):

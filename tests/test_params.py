@@ -242,7 +242,8 @@ def test_a_chunk_longer_than_an_episode_is_refused():
 
 def test_a_model_of_two_kinds_of_samples_takes_twice_the_steps():
     one, two = train_params(), train_params(samples=("action", "world"))
-    assert (one.num_steps, two.num_steps) == (one.steps, 2 * one.steps)
+    assert one.steps is not None
+    assert (one.num_steps(99), two.num_steps(99)) == (one.steps, 2 * one.steps)
 
 
 def test_horizons_are_checked():

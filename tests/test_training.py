@@ -52,6 +52,7 @@ PARAMS = TrainParams(
     intermediate_size=64,
     base=None,
     steps=20,
+    epochs=None,
     batch=4,
     learning_rate=3e-3,
     warmup_steps=5,
@@ -92,7 +93,9 @@ def random_episodes(seed: int, count: int, steps: int = 12) -> list[TokenizedEpi
 
 def run_training(work: Path, params: TrainParams = PARAMS, start: Path | None = None):
     codebook = np.random.default_rng(9).normal(size=(NUM_CODES, 8)).astype(np.float32)
-    return train(params, IDS, codebook, windows(0, params), windows(1, params), work, start)
+    trained = train(params, IDS, codebook, windows(0, params), windows(1, params), work, start)
+    assert trained is not None
+    return trained
 
 
 def digest(trained) -> str:
@@ -112,7 +115,7 @@ def test_a_killed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_pat
     ]
 
     process = subprocess.Popen([*command, tmp_path / "killed"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not (tmp_path / "killed" / "checkpoint.pt").exists():
+    while not list((tmp_path / "killed").glob("step-*")):
         assert process.poll() is None, "the training ended before its first checkpoint"
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
@@ -130,14 +133,14 @@ def test_a_training_that_has_ended_is_not_done_again(tmp_path, monkeypatch, caps
     monkeypatch.setattr(torch.optim.AdamW, "step", lambda *_: pytest.fail("trained again"))
     again = run_training(tmp_path, params)
     assert digest(again) == digest(first)
-    assert f"train: going on from step {params.num_steps}" in capsys.readouterr().out
+    assert f"train: going on from step {params.steps}" in capsys.readouterr().out
 
 
 def test_seconds_are_noted_beside_the_checkpoint(tmp_path, monkeypatch):
     seconds = itertools.count()
     monkeypatch.setattr(unfinished, "time", SimpleNamespace(monotonic=lambda: float(next(seconds))))
     trained = run_training(tmp_path, replace(ACTIONS_ALONE, steps=3, warmup_steps=0))
-    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt", "seconds"}
+    assert {path.name for path in tmp_path.iterdir()} == {"step-00000003", "seconds"}
     noted = float((tmp_path / "seconds").read_text())
     assert 0 < noted <= trained.seconds < noted + 3
     monkeypatch.undo()
@@ -186,10 +189,21 @@ def test_training_learns_and_its_folder_is_a_policy(tmp_path, monkeypatch):
 
 
 def test_learning_rate_warms_up_stays_and_decays_to_nothing():
-    rates = [learning_rate(PARAMS, step) / PARAMS.learning_rate for step in range(PARAMS.num_steps)]
+    rates = [learning_rate(PARAMS, step, 40) / PARAMS.learning_rate for step in range(40)]
     assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert rates[5:21] == pytest.approx([1.0] * 16)
     assert rates[-1] == pytest.approx(1 / 20)
+
+
+def test_epochs_give_every_suite_its_own_number_of_steps(tmp_path):
+    params = replace(ACTIONS_ALONE, steps=None, epochs=2, warmup_steps=0, batch=5)
+    trained = run_training(tmp_path, params)
+    assert len(windows(0, params)) == 44
+    assert [row["epoch"] for row in trained.curve] == [step / 8 for step in range(1, 17)]
+    with pytest.raises(ValueError, match=r"steps is 20 and epochs is 2; expected one of them, and null for the other"):
+        replace(PARAMS, epochs=2)
+    with pytest.raises(ValueError, match=r"steps is None and epochs is None; expected one"):
+        replace(PARAMS, steps=None)
 
 
 def test_a_chunk_longer_than_every_episode_is_named():

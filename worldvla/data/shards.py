@@ -88,7 +88,8 @@ def read_shards(folder: Path) -> list[TokenizedEpisode]:
 def _read_shard(path: Path) -> list[TokenizedEpisode]:
     _check_end(path)
     try:
-        samples = list(WebDataset(str(path), shardshuffle=False))
+        # Every process of a training reads all of it, and takes its samples from that.
+        samples = list(WebDataset(str(path), shardshuffle=False, nodesplitter=lambda urls: urls))
     except (tarfile.TarError, ValueError) as error:
         raise ValueError(f"{path}: a damaged tar ({_one_line(error)}); expected a whole shard; {REMEDY}") from None
     return [_episode(f"{path}: {sample['__key__']}", sample) for sample in samples]

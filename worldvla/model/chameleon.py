@@ -8,14 +8,21 @@ one of keys for all heads, dropout on what attention and MLP add. Deviation: nor
 whatever the weights are. Under the action mask nothing but positions tells the actions of a chunk apart.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from worldvla.model import kernels
 from worldvla.model.config import ChameleonConfig
 from worldvla.model.kernels import Turn
 from worldvla.model.parts import Part, View, wanted_of
+
+# Of hidden states [wanted, hidden_size] and the head's weight [vocabulary, hidden_size].
+Answer = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 
 
 class Chameleon(nn.Module):
@@ -37,19 +44,26 @@ class Chameleon(nn.Module):
         super().__init__()
         self.config = config
         self.model = Decoder(config, dropout)
-        self.lm_head = Linear(config.hidden_size, config.vocab_size)
+        self.lm_head = Head(config.hidden_size, config.vocab_size)
 
     @property
     def type_of_products(self) -> torch.dtype:
         """The type of products, hidden states, keys and values."""
         return self.compute or self.lm_head.weight.dtype
 
-    def forward(self, *parts: Part) -> Tensor:
+    def forward(self, *parts: Part, answer: Answer | None = None) -> Any:
         """Return the last hidden states of the wanted queries of all parts, one after the other [wanted, hidden_size].
 
         Parts share everything but attention: sequences of different lengths need no padding to each other.
+
+        Args:
+            parts: what goes through together.
+            answer: makes of those states and the head's weight what is returned instead; within this call, for processes
+                that share a model have its weights only while it is called.
         """
         hidden = self.model(parts, self.type_of_products)
+        if answer is not None:
+            return self.lm_head(hidden, answer)
         for part in parts:
             if part.cache:
                 part.cache.length += part.tokens.shape[1]
@@ -81,7 +95,13 @@ class Decoder(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention and MLP, each added to the residuals."""
+    """Attention and MLP, each added to the residuals.
+
+    With ``recompute`` a training keeps of it nothing but its input, and computes it again for the gradients: the same bits, with
+    the same dropped.
+    """
+
+    recompute = False
 
     def __init__(self, config: ChameleonConfig, dropout: float, number: int) -> None:
         super().__init__()
@@ -93,6 +113,12 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, views: list[View], wanted: Tensor | None, compute: torch.dtype) -> Tensor:
         """Return the residuals behind this layer, of the wanted tokens only: [tokens, hidden_size] -> [wanted, hidden_size]."""
+        if self.recompute and torch.is_grad_enabled():
+            # Inside this call, not around it: what shares out the weights gathers them around it, once for both.
+            return checkpoint(self._computed, x, views, wanted, compute, use_reentrant=False)
+        return self._computed(x, views, wanted, compute)
+
+    def _computed(self, x: Tensor, views: list[View], wanted: Tensor | None, compute: torch.dtype) -> Tensor:
         added = self.self_attn(self.input_layernorm(x, compute), views, wanted)
         x = _select(x, wanted) + self.dropout(added)
         return x + self.dropout(self.mlp(self.post_attention_layernorm(x, compute)))
@@ -151,6 +177,14 @@ class Linear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """Return the product [..., out]."""
         return F.linear(input, self.weight.to(input.dtype))
+
+
+class Head(Linear):
+    """From hidden states to logits, or to what is made of them in blocks."""
+
+    def forward(self, input: Tensor, answer: Answer | None = None) -> Any:
+        """Return the logits [..., out], or what ``answer`` makes of the states and the weight."""
+        return super().forward(input) if answer is None else answer(input, self.weight)
 
 
 class RMSNorm(nn.Module):

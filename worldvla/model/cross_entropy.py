@@ -19,7 +19,7 @@ def block_size(vocabulary: int, device: torch.device) -> int:
 
 
 def cross_entropy(
-    hidden: Tensor, head: Tensor, targets: Tensor, weights: Tensor, z_weight: float
+    hidden: Tensor, head: Tensor, targets: Tensor, weights: Tensor, z_weight: float, num_answered: int | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the loss, every token's cross-entropy, and the mean squared log-partition.
 
@@ -32,14 +32,24 @@ def cross_entropy(
         targets: the right token [tokens].
         weights: of each token's cross-entropy [tokens].
         z_weight: of the mean squared log-partition.
+        num_answered: by how many the sum of those squares is divided, where these tokens are a part of more; all of these
+            if absent.
     """
-    return _InBlocks.apply(hidden, head, targets, weights, z_weight, torch.is_grad_enabled())
+    count = num_answered or len(targets)
+    return _InBlocks.apply(hidden, head, targets, weights, z_weight, count, torch.is_grad_enabled())
 
 
 class _InBlocks(Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, weights: Tensor, z_weight: float, train: bool
+        ctx: Any,
+        hidden: Tensor,
+        head: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+        z_weight: float,
+        num_answered: int,
+        train: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         rows = head.to(hidden.dtype)
         errors = torch.empty_like(weights)
@@ -49,12 +59,12 @@ class _InBlocks(Function):
         for start in range(0, len(targets), block_size(len(head), hidden.device)):
             block = slice(start, start + block_size(len(head), hidden.device))
             partitions[block], errors[block], gradients = _one_block(
-                hidden[block], rows, targets[block, None], weights[block, None], 2 * z_weight / len(targets), train
+                hidden[block], rows, targets[block, None], weights[block, None], 2 * z_weight / num_answered, train
             )
             if gradients:
                 to_hidden[block] = gradients[0]
                 to_head += gradients[1]
-        z = partitions.square().mean()
+        z = partitions.square().sum() / num_answered
         ctx.save_for_backward(to_hidden, to_head)
         ctx.dtype = head.dtype
         ctx.mark_non_differentiable(errors, z)
@@ -63,7 +73,7 @@ class _InBlocks(Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         to_hidden, to_head = ctx.saved_tensors
-        return gradients[0] * to_hidden, (gradients[0] * to_head).to(ctx.dtype), None, None, None, None
+        return gradients[0] * to_hidden, (gradients[0] * to_head).to(ctx.dtype), None, None, None, None, None
 
 
 def _one_block(

@@ -1,5 +1,6 @@
 """Where a model runs, as which type, and whether it fits there, by arithmetic and before it is read."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -44,8 +45,9 @@ def training(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if device.type == "cuda" or has_bf16 else torch.float32
 
 
-def num_weights(config: ChameleonConfig) -> int:
-    """Return the number of weights of a model."""
+def num_weights(config: ChameleonConfig, num_layers: int | None = None) -> int:
+    """Return the number of weights of a model, or of one with another number of layers."""
+    config = replace(config, num_layers=num_layers or config.num_layers)
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in Chameleon(config).parameters())
 
@@ -60,7 +62,9 @@ def logits_bytes(config: ChameleonConfig, answered: int, device: torch.device) -
     return 8 * min(answered, block_size(config.vocab_size, device)) * config.vocab_size
 
 
-def check_room(config: ChameleonConfig, bytes_per_weight: int, held: int, device: torch.device, what: str) -> None:
+def check_room(
+    config: ChameleonConfig, bytes_per_weight: int, held: int, device: torch.device, what: str, shares: int = 1
+) -> None:
     """Refuse a model that does not fit into the free memory.
 
     Args:
@@ -69,17 +73,47 @@ def check_room(config: ChameleonConfig, bytes_per_weight: int, held: int, device
         held: bytes beside the weights: keys and values, or logits.
         device: where it is to lie.
         what: the model, for the error.
+        shares: over how many devices the weights are spread.
 
     Raises:
         ValueError: it does not fit.
     """
-    needed = num_weights(config) * bytes_per_weight + held
+    needed = num_weights(config) * bytes_per_weight / shares + held
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
     if needed > free:
+        weights = "each weight" if shares == 1 else f"each of a {shares}th of the weights"
         raise ValueError(
-            f"{what}: it needs {needed / GB:.1f} GB of {device.type} memory, {bytes_per_weight} bytes of each weight and "
+            f"{what}: it needs {needed / GB:.1f} GB of {device.type} memory, {bytes_per_weight} bytes of {weights} and "
             f"{held / GB:.1f} GB beside them; {free / GB:.1f} GB are free; expected room for all; run this where there is more"
         )
+
+
+def check_training(
+    config: ChameleonConfig, answered: int, device: torch.device, processes: int = 1, machines: int = 1
+) -> None:
+    """Refuse a training that does not fit: on each GPU one process's share, on a machine's CPU that of all its processes.
+
+    Args:
+        config: sizes of the model.
+        answered: tokens of a step that are answered.
+        device: of this process.
+        processes: that share the training, and
+        machines: on which they are.
+
+    Raises:
+        ValueError: as ``check_room``.
+    """
+    held = logits_bytes(config, -(-answered // processes), device)
+    dtype = training(device)
+    if processes == 1:
+        check_room(config, TRAINING[dtype], held, device, "train")
+        return
+    # Gathered at a time: the layer at work and the next, embedding and head; with the gradients of all that in fp32.
+    layers = (config.num_layers - 2) * (num_weights(config, 2) - num_weights(config, 1))
+    held += (num_weights(config) - max(0, layers)) * (dtype.itemsize + 4)
+    here = processes // machines if device.type == "cpu" else 1
+    shares = machines if device.type == "cpu" else processes
+    check_room(config, TRAINING[torch.float32], held * here, device, "train", shares)
 
 
 def free_memory() -> int:

@@ -19,6 +19,7 @@ from worldvla.plotting import plt
 CURVE = pa.schema(
     [
         ("step", pa.int64()),
+        ("epoch", pa.float64()),  # how often every sample has been seen
         ("learning_rate", pa.float64()),
         *((name, pa.float64()) for name in ("loss", "cross_entropy", "z", *CLASSES)),
         *((f"{name}_share", pa.float64()) for name in CLASSES),
@@ -78,7 +79,7 @@ def _card(trained: Trained, settings: ModelSettings, provenance: dict[str, Any])
         "parameters": f"{parameters:,}",
         "vocabulary": f"{settings.vocabulary}, {trained.model.config.vocab_size:,} tokens",
         **{f"{kind} samples": answers[kind] for kind in settings.samples},
-        "trained for": f"{last['step']} steps",
+        "trained for": f"{last['step']} steps, {last['epoch']:.2f} epochs",
         "validation loss": shown(last["validation_loss"]),
         "parts of the loss": shares(trained.curve),
     }

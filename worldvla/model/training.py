@@ -1,7 +1,6 @@
-"""Training of one run: on a CPU deterministic, and resumable bit for bit."""
+"""Training of one run, by one process or many: on a CPU deterministic, and resumable bit for bit."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from worldvla.model import placement, weights
+from worldvla.model import placement, sharding
 from worldvla.model.allocation import keep_memory
-from worldvla.model.batches import Batch, Windows, batch_indices, collate
+from worldvla.model.batches import Windows, batch_indices
 from worldvla.model.chameleon import Chameleon
-from worldvla.model.config import ChameleonConfig
+from worldvla.model.checkpoints import Checkpoints, model_facts
+from worldvla.model.initial import begin, empty
 from worldvla.model.losses import CLASSES, AnswerLoss, Loss
+from worldvla.model.ranks import ALONE, Ranks
+from worldvla.model.step import BUCKET, Share, Steps
 from worldvla.params.train import TrainParams
-from worldvla.running.checkpoints import checkpoint_file, read_checkpoint
 from worldvla.running.console import Progress
 from worldvla.running.unfinished import Clock
 from worldvla.vocabulary import Vocabulary
@@ -25,7 +26,6 @@ from worldvla.vocabulary import Vocabulary
 VALIDATION_SAMPLES = 256
 # Column of a validation -> column of a training step.
 VALIDATED = {"validation_loss": "cross_entropy", **{f"validation_{name}": name for name in CLASSES}}
-INITIAL_STD = 0.02  # Chameleon's initial standard deviation of weights
 
 
 @dataclass
@@ -37,11 +37,31 @@ class Trained:
     seconds: float
 
 
-def learning_rate(params: TrainParams, step: int) -> float:
+@dataclass(frozen=True)
+class Spread:
+    """How a training is spread over what there is; results are the same to rounding, and what is dropped differs.
+
+    Attributes:
+        ranks: the processes that share it.
+        tokens: that go through the model at once in a process, at most; None: all samples of a process.
+        recompute: whether layers are computed again for the gradients, for memory; the same bits.
+        bucket: sequences are padded to the next multiple of so many tokens; None: as suits the device.
+    """
+
+    ranks: Ranks = ALONE
+    tokens: int | None = None
+    recompute: bool = False
+    bucket: int | None = None
+
+
+HERE = Spread()
+
+
+def learning_rate(params: TrainParams, step: int, num_steps: int) -> float:
     """Return the rate of a step: linear warm-up, constant, linear to zero from ``decay_start`` of all steps on."""
     warm = min(1.0, (step + 1) / max(1, params.warmup_steps))
-    start = params.decay_start * params.num_steps
-    decay = 1.0 if step < start else (params.num_steps - step) / max(1.0, params.num_steps - start)
+    start = params.decay_start * num_steps
+    decay = 1.0 if step < start else (num_steps - step) / max(1.0, num_steps - start)
     return params.learning_rate * min(warm, decay)
 
 
@@ -53,12 +73,14 @@ def train(
     validation: Windows | None,
     work: Path,
     start: Path | None = None,
-) -> Trained:
+    spread: Spread = HERE,
+) -> Trained | None:
     """Train a model; fp32 weights, bf16 arithmetic where the hardware has it.
 
     A checkpoint goes to ``work`` every ``checkpoint_every`` steps; if one is there, training goes on from it and ends
-    with the same weights as if it had not been interrupted (on a CPU; a GPU's sums have no fixed order). ``work`` must be
-    named after everything that decides the result, and is the caller's to delete.
+    with the same weights as if it had not been interrupted (on a CPU; a GPU's sums have no fixed order), or with the same to
+    rounding if it was one of another number of processes. ``work`` must be named after everything that decides the result, and is
+    the caller's to delete; of several machines it is on a disk that all see.
 
     Args:
         params: sizes and schedule.
@@ -70,119 +92,66 @@ def train(
         work: folder for checkpoints.
         start: folder of a model whose weights are the initial ones, of published ones if the params name a ``base``; random
             ones without it.
+        spread: the processes that do it together, of which each calls this; one alone by default.
 
     Returns:
         The model and one row per step: ``CURVE`` of ``worldvla.model.saving`` names the columns; a class that the batch
-        does not have, and a validation that was not due, are None.
+        does not have, and a validation that was not due, are None. None in all processes but the first.
 
     Raises:
-        ValueError: ``start`` is a model of other sizes, the params lack what images weigh, or the loss is not finite.
+        ValueError: ``start`` is a model of other sizes, the params lack what images weigh, a checkpoint is of another model, or the
+            loss is not finite, which all processes see alike.
+        OSError: a checkpoint cannot be written, which all processes see alike.
     """
     keep_memory()
     torch.set_num_threads(params.threads)
-    device = placement.device()
-    torch.manual_seed(params.seed)
-    model = _initial(params, ids, codebook, start, device).train()
+    device, ranks = placement.device(), spread.ranks
+    model = empty(params, ids, start, device, ranks, spread.recompute).train()
     model.compute = placement.training(device)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=params.learning_rate, betas=(0.9, 0.95), weight_decay=params.weight_decay, fused=True
     )
-    answer_loss = AnswerLoss.of(ids, params)
-    held_out = _evenly_spaced(validation, params, device) if validation else []
-
-    def loss_of(batches: list[Batch]) -> Loss:
-        hidden = model(*(batch.part for batch in batches))
-        return answer_loss(hidden, [batch.targets for batch in batches], model.lm_head)
-
-    curve, clock = _resume(work, model, optimizer, device), Clock(work)
-    total = params.num_steps * params.batch
-    bar = Progress(total=total, initial=len(curve) * params.batch, desc="train", unit="sample")
-    for step in range(len(curve), params.num_steps):
-        rate = learning_rate(params, step)
+    loss = AnswerLoss.of(ids, params)
+    steps = Steps(model, loss, params, ranks, device, spread.tokens, spread.bucket or BUCKET[device.type])
+    held_out = _evenly_spaced(validation, steps) if validation else []
+    checkpoints = Checkpoints(work, model, optimizer, ranks, model_facts(model, params.vocabulary))
+    curve, clock = checkpoints.resume(), Clock(work)
+    if not curve:
+        torch.manual_seed(params.seed)
+        begin(model, params, ids, codebook, start)
+    ranks.end_start()
+    num_steps, per_epoch = params.num_steps(len(samples)), max(1, len(samples) // params.batch)
+    total = num_steps * params.batch
+    bar = Progress(total=total, initial=len(curve) * params.batch, desc="train", unit="sample", disable=not ranks.first)
+    for step in range(len(curve), num_steps):
+        rate = learning_rate(params, step, num_steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        chosen = batch_indices(len(samples), params.batch, step, params.seed)
-        parts = collate([samples[index] for index in chosen], params.mask)
-        if params.dropout:
-            # What is dropped follows from the step alone, so that a resumed training drops the same.
-            torch.manual_seed(int(np.random.SeedSequence([params.seed, step]).generate_state(1)[0]))
-        loss = loss_of([part.to(device) for part in parts])
+        share = steps.share(samples, batch_indices(len(samples), params.batch, step, params.seed).tolist())
         optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()
+        found = steps.gradients(share, step)
         nn.utils.clip_grad_norm_(model.parameters(), params.clip)
         optimizer.step()
-        row = {"step": step + 1, "learning_rate": rate, **_row(loss), **dict.fromkeys(VALIDATED)}
+        done = {"step": step + 1, "epoch": (step + 1) / per_epoch, "learning_rate": rate}
+        row = {**done, **_row(found), **dict.fromkeys(VALIDATED)}
         if row["loss"] is None:
+            checkpoints.wait()  # the last good one is kept
             raise ValueError(f"train step {step + 1}: the loss is not finite; lower train.learning_rate in conf/")
-        if held_out and ((step + 1) % params.validate_every == 0 or step + 1 == params.num_steps):
-            row |= _validate(model, held_out, loss_of)
-        bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
+        if held_out and ((step + 1) % params.validate_every == 0 or step + 1 == num_steps):
+            row |= _validate(steps, held_out)
+        bar.set_postfix(epoch=f"{row['epoch']:.2f}", loss=f"{row['loss']:.3f}", refresh=False)
         curve.append(row)
         bar.update(params.batch)
-        clock.note()
+        if ranks.first:
+            clock.note()
+        checkpoints.collect()
         # After the last step, too: what follows may be interrupted as well.
-        if (step + 1) % params.checkpoint_every == 0 or step + 1 == params.num_steps:
-            _save(work, model, optimizer, curve)
+        if (step + 1) % params.checkpoint_every == 0 or step + 1 == num_steps:
+            checkpoints.save(curve)
+    checkpoints.wait()
     bar.close()
-    return Trained(model.to("cpu").eval(), curve, clock.note())
-
-
-def check(params: TrainParams, ids: Vocabulary, start: Path | None) -> ChameleonConfig:
-    """Return the sizes of a run's model, if it can be trained here; before any weight is read.
-
-    Args:
-        params: sizes and schedule.
-        ids: the vocabulary.
-        start: folder of the model to start from, of which only the config is read.
-
-    Raises:
-        ValueError: the model to start from has other sizes, or the memory is too small.
-    """
-    config = ChameleonConfig(
-        ids.size, params.hidden_size, params.num_layers, params.num_heads, params.intermediate_size
-    )
-    if start is not None and (found := weights.read_config(start)) != config:
-        raise ValueError(
-            f"{start}: got a model of {found}, expected {config}; it was trained with other sizes; correct train in conf/"
-        )
-    device = placement.device()
-    dtype = placement.training(device)
-    logits = placement.logits_bytes(config, params.batch * ids.num_codes, device)
-    placement.check_room(config, placement.TRAINING[dtype], logits, device, "train")
-    return config
-
-
-def _initial(
-    params: TrainParams, ids: Vocabulary, codebook: np.ndarray, start: Path | None, device: torch.device
-) -> Chameleon:
-    """Return the model before its first step."""
-    config = check(params, ids, start)
-    if start is not None:
-        model = weights.load(start, device, torch.float32, params.dropout)
-        if params.base is not None:
-            # As the release began (its `starting_point`).
-            with torch.no_grad():
-                model.lm_head.weight[ids.first_code : ids.first_code + ids.num_codes] = 0
-        return model
-    with torch.device("meta"):
-        model = Chameleon(config, params.dropout)
-    model.to_empty(device="cpu")  # one generator for every device
-    _initialise(model, ids, codebook)
-    return model.to(device)
-
-
-@torch.no_grad()
-def _initialise(model: Chameleon, ids: Vocabulary, codebook: np.ndarray) -> None:
-    """Draw the weights from torch's global random state; embeddings of codes as a projection of the codebook."""
-    for name, parameter in model.named_parameters():
-        if "norm" in name:
-            parameter.fill_(0.0 if name.endswith("bias") else 1.0)
-        else:
-            nn.init.normal_(parameter, std=INITIAL_STD)
-    table = torch.from_numpy(codebook)
-    table = (table - table.mean(dim=0)) / table.std(dim=0).clamp_min(1e-6)
-    projection = torch.randn(table.shape[1], model.config.hidden_size) / table.shape[1] ** 0.5
-    model.model.embed_tokens.weight[ids.first_code : ids.first_code + len(table)] = table @ projection * INITIAL_STD
+    whole = sharding.gathered(model, ranks)
+    return Trained(whole.eval(), curve, clock.note()) if whole is not None else None
 
 
 def _row(loss: Loss) -> dict[str, float | None]:
@@ -194,46 +163,21 @@ def _row(loss: Loss) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in zip(names, values.tolist(), strict=True)}
 
 
-def _evenly_spaced(validation: Windows, params: TrainParams, device: torch.device) -> list[list[Batch]]:
-    """Return at most 256 held-out samples in batches, each in parts like a batch of training.
+def _evenly_spaced(validation: Windows, steps: Steps) -> list[Share]:
+    """Return at most 256 held-out samples in batches, each shared out like a batch of training.
 
     The samples stand kind by kind: each batch takes every n-th, so that it mixes the kinds in proportion, and the loss
     is the one that is trained.
     """
     chosen = np.linspace(0, len(validation) - 1, min(VALIDATION_SAMPLES, len(validation))).astype(int)
     num_batches = max(1, len(chosen) // 32)
-    groups = [[validation[index] for index in chosen[first::num_batches]] for first in range(num_batches)]
-    return [[part.to(device) for part in collate(group, params.mask)] for group in groups]
+    return [steps.share(validation, chosen[first::num_batches].tolist()) for first in range(num_batches)]
 
 
-@torch.no_grad()
-def _validate(
-    model: Chameleon, batches: list[list[Batch]], loss_of: Callable[[list[Batch]], Loss]
-) -> dict[str, float | None]:
+def _validate(steps: Steps, batches: list[Share]) -> dict[str, float | None]:
     """Return the mean over the batches: the cross-entropy, and that of each class over the batches that have it."""
-    model.eval()
-    rows = [_row(loss_of(parts)) for parts in batches]
-    model.train()
+    steps.model.eval()
+    rows = [_row(steps.measured(share)) for share in batches]
+    steps.model.train()
     measured = {new: [value for row in rows if (value := row[old]) is not None] for new, old in VALIDATED.items()}
     return {name: sum(values) / len(values) if values else None for name, values in measured.items()}
-
-
-def _save(work: Path, model: Chameleon, optimizer: torch.optim.Optimizer, curve: list[Any]) -> None:
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "curve": curve}
-    with checkpoint_file(work / "checkpoint.pt") as stream:
-        torch.save(state, stream)
-
-
-def _resume(
-    work: Path, model: Chameleon, optimizer: torch.optim.Optimizer, device: torch.device
-) -> list[dict[str, Any]]:
-    """Load the checkpoint, if there is one; return the curve so far."""
-    # For a GPU mapped, not read: no second model and optimizer, there or here.
-    path, mapped = work / "checkpoint.pt", device.type != "cpu"
-    state = read_checkpoint(path, lambda path: torch.load(path, map_location="cpu", weights_only=True, mmap=mapped))
-    if state is None:
-        return []
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    print(f"train: going on from step {len(state['curve'])} ({path})")
-    return state["curve"]

@@ -19,6 +19,7 @@ from worldvla.disk_errors import disk_errors
 from worldvla.files import write_json
 from worldvla.model.chameleon import Chameleon
 from worldvla.model.config import ChameleonConfig
+from worldvla.model.rows import own, own_rows
 
 AGAIN = "fetch the model again, or run: dvc repro train"
 INDEX = "model.safetensors.index.json"
@@ -75,16 +76,13 @@ def read_config(folder: Path) -> ChameleonConfig:
     return config
 
 
-def load(
-    folder: Path, device: torch.device | None = None, dtype: torch.dtype | None = None, dropout: float = 0.0
-) -> Chameleon:
+def load(folder: Path, device: torch.device | None = None, dtype: torch.dtype | None = None) -> Chameleon:
     """Return the model in a folder, in evaluation mode; one tensor at a time is held twice.
 
     Args:
         folder: see above.
         device: where to put it; the CPU if absent.
         dtype: of the weights; as stored if absent.
-        dropout: of its training, if it is to be trained on.
 
     Raises:
         ValueError: a file is missing or damaged, a tensor is missing, unknown, of another shape, or not finite. All but the
@@ -92,19 +90,42 @@ def load(
     """
     config = read_config(folder)
     with torch.device("meta"):
-        model = Chameleon(config, dropout)
-    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        model = Chameleon(config)
+    for name, value in _tensors(folder, model, device):
+        model.load_state_dict({name: value.to(dtype)}, strict=False, assign=True)
+    return model.requires_grad_(True).eval()
+
+
+@torch.no_grad()
+def read_into(model: Chameleon, folder: Path) -> None:
+    """Fill a model's weights, of whatever type and place, with those in a folder; each process reads its rows alone.
+
+    Raises:
+        ValueError: as ``load``.
+    """
+    for name, value in _tensors(folder, model, None):
+        own(model.get_parameter(name)).copy_(value)
+
+
+def _tensors(folder: Path, model: Chameleon, device: torch.device | None) -> Iterator[tuple[str, Tensor]]:
+    """Yield name and value of every weight, or of the rows of it that this process holds."""
+    weights = model.state_dict()
+    shapes = {name: tuple(value.shape) for name, value in weights.items()}
     files = _files(folder)
-    left_out = _check(folder, files, shapes, config)
+    left_out = _check(folder, files, shapes, model.config)
     if left_out:
         print(f"{folder}: left out {', '.join(f'{count} tensors of {part}*' for part, count in left_out.items())}")
     for path, names in files.items():
         with safe_open(path, framework="pt", device=str(device or "cpu")) as stream:
             for name in names:
                 if name in shapes:
-                    value = _checked(path, name, stream.get_tensor(name), shapes[name])
-                    model.load_state_dict({name: value.to(dtype)}, strict=False, assign=True)
-    return model.requires_grad_(True).eval()
+                    rows, stored = own_rows(weights[name]), stream.get_slice(name)
+                    if tuple(stored.get_shape()) == shapes[name]:
+                        if len(rows):
+                            yield name, _finite(path, name, stored[rows.start : rows.stop])
+                    else:
+                        norm = _of_all_heads(path, name, _finite(path, name, stream.get_tensor(name)))
+                        yield name, norm[rows.start : rows.stop]
 
 
 def save(model: Chameleon, folder: Path) -> None:
@@ -211,12 +232,14 @@ def _check(
     return left_out
 
 
-def _checked(path: Path, name: str, value: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Return a tensor as the model has it; refuse what is not finite, and norms that differ from head to head."""
+def _finite(path: Path, name: str, value: Tensor) -> Tensor:
     if not value.isfinite().all():
         raise ValueError(f"{path}: '{name}' has a value that is not finite; expected weights; {AGAIN}")
-    if value.shape == shape:
-        return value
+    return value
+
+
+def _of_all_heads(path: Path, name: str, value: Tensor) -> Tensor:
+    """Return the norm of all heads [1, head_dim], stored once for every head; refuse norms that differ."""
     if not (value == value[:1]).all():
         raise ValueError(
             f"{path}: '{name}' differs from head to head; expected one norm for all heads, as the published models have; "

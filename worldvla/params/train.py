@@ -47,9 +47,11 @@ class TrainParams:
     # Published weights to begin with instead of random ones: Chameleon 7 B as Lumina-mGPT has it, from which the release
     # began, or as its owner gives it. Null: random.
     base: Base | None
-    # Optimizer steps for each kind of samples, so that a model of two kinds sees each as often as a model of one; and
-    # samples per step.
-    steps: int
+    # How long, one of the two: optimizer steps for each kind of samples, so that a model of two kinds sees each as often as a
+    # model of one; or how often every sample is seen, as the release counts (40), from which steps follow by the suite.
+    steps: int | None
+    epochs: int | None
+    # Samples per step, of all processes that share a training.
     batch: int
     # AdamW's rate: linear warm-up over warmup_steps, constant, then from decay_start (a fraction of all steps) linear
     # to 0.
@@ -80,9 +82,11 @@ class TrainParams:
         """Frames per answer of a video sample."""
         return self.future or self.chunk
 
-    @property
-    def num_steps(self) -> int:
-        """Optimizer steps in all."""
+    def num_steps(self, num_samples: int) -> int:
+        """Return the optimizer steps in all, of a training on so many samples; an epoch's remainder is dropped."""
+        if self.epochs is not None:
+            return self.epochs * (num_samples // self.batch)
+        assert self.steps is not None, "one of the two is given"
         return self.steps * len(self.samples)
 
     def __post_init__(self) -> None:
@@ -99,9 +103,10 @@ class TrainParams:
             num_heads=at_least(1),
             intermediate_size=at_least(1),
             steps=at_least(1),
+            epochs=at_least(1),
             batch=at_least(1),
             learning_rate=POSITIVE,
-            warmup_steps=between(0, self.num_steps),
+            warmup_steps=at_least(0) if self.steps is None else between(0, self.steps * len(self.samples)),
             decay_start=between(0, 1),
             weight_decay=at_least(0),
             dropout=between(0, 1),
@@ -113,6 +118,10 @@ class TrainParams:
             threads=at_least(1),
             seed=at_least(0),
         )
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError(
+                f"steps is {self.steps} and epochs is {self.epochs}; expected one of them, and null for the other"
+            )
         if self.base is not None and self.vocabulary != "chameleon":
             raise ValueError(
                 f"base is {self.base}; expected null, as the vocabulary is {self.vocabulary} and not that of published weights"

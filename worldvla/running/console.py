@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from worldvla.files import FULL_DISK
-from worldvla.running import environment, watching
+from worldvla.running import environment, ranks, watching
 from worldvla.running.unfinished import sweep
 
 LOG_EVERY_S = 30  # off a terminal a bar is a log line, this far apart
@@ -53,10 +53,16 @@ def run(main: Callable[..., None]) -> NoReturn:
     stage = Path(inspect.getfile(main)).stem
     started = time.monotonic()
     last_words = f"{stage}: interrupted; no output is half-written. Run the same command to continue."
+    rank = ranks.rank()
+    if rank is not None:
+        ranks.begin()
+        last_words = last_words if ranks.LAUNCHER not in os.environ else ""  # what started it says them
     with watching.watched(last_words) as watch:
         try:
             environment.check()
-            if watching.RUNNER not in os.environ:  # the runner itself does, when nothing writes dvc.lock
+            if (
+                watching.RUNNER not in os.environ and rank is None
+            ):  # the runner itself does, when nothing writes dvc.lock
                 sweep()
             main(**arguments)
         except (KeyboardInterrupt, Exception) as error:
@@ -65,11 +71,19 @@ def run(main: Callable[..., None]) -> NoReturn:
                 watch.say()
                 sys.exit(130)
             if isinstance(error, ValueError):
-                sys.exit(f"{stage}: {error}")
-            if isinstance(error, OSError) and error.errno in FULL_DISK:
-                sys.exit(
-                    f"{stage}: the disk is full; no output is half-written. Free some space and run the same command."
-                )
-            raise
+                sentence = str(error)
+            elif isinstance(error, OSError) and error.errno in FULL_DISK:
+                sentence = "the disk is full; no output is half-written. Free some space and run the same command."
+            elif ranks.has_lost_others(error):
+                if ranks.LAUNCHER in os.environ:
+                    sys.exit(1)  # what started it knows why
+                sentence = f"lost another process ({str(error).splitlines()[0]}); start all again to go on from the last checkpoint"
+            else:
+                raise
+            if rank is not None:
+                ranks.end(stage, sentence)
+            sys.exit(f"{stage}: {sentence}")
+    if rank is not None and ranks.LAUNCHER in os.environ:
+        sys.exit(0)
     print(f"{stage}: finished in {time.monotonic() - started:.0f} s")
     sys.exit(0)

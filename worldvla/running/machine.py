@@ -17,6 +17,7 @@ from worldvla.running.cores import STAGE_CORES, num_cores
 
 MACHINE = Path("machine.yaml")
 NUM_CLUSTER_WORKERS = 8
+GPU_TOKENS = 16_384  # of a training at a time: from about 8,000 on a GPU's products are as fast as they get
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,15 @@ class Machine:
     cores_per_worker: int | None = None
     # Stages side by side (./run reproduce). By default as many as cores, or one where there are GPUs.
     stages: int | None = None
+    # Processes that share a training; by default one per GPU, and one on a CPU. Here and not in params, as is what follows: results
+    # are the same to rounding, and what fits is the machine's matter. Those that torchrun or srun starts count themselves.
+    training_processes: int | None = None
+    # Tokens that go through a model in training at once, in one process; the samples of a step are done in so many goes. By
+    # default 16,384 on a GPU, which keeps it busy, and all samples at once on a CPU.
+    training_tokens: int | None = None
+    # Whether a training computes each layer again for its gradients instead of keeping what it computed: a third more time,
+    # for memory. By default on a GPU.
+    training_recompute: bool | None = None
     # On a cluster.
     partition: str | None = None
     memory_gb: float | None = None
@@ -44,6 +54,7 @@ class Machine:
     def __post_init__(self) -> None:
         """Check the ranges."""
         least = {"workers": 0, "gpus_per_worker": 0, "cores_per_worker": 1, "stages": 1}
+        least |= {"training_processes": 1, "training_tokens": 1}
         faults = [
             f"{name} is {value}; expected at least {low}"
             for name, low in least.items()
@@ -60,6 +71,16 @@ class Machine:
     def side_by_side(self) -> int:
         """Return how many stages run at a time: where there are GPUs one, which takes them all."""
         return self.stages or (1 if visible_gpus() else num_cores())
+
+    def training(self) -> "TrainingMachine":
+        """Return how a training is spread here, the defaults worked out."""
+        gpus = len(visible_gpus())
+        recompute = self.training_recompute
+        return TrainingMachine(
+            self.training_processes or max(1, gpus),
+            self.training_tokens or (GPU_TOKENS if gpus else None),
+            bool(gpus) if recompute is None else recompute,
+        )
 
     def num_workers(self, asks_model: bool, num_units: int) -> int:
         """Return how many workers some units get, here or on the cluster."""
@@ -98,6 +119,15 @@ class Share:
         """Return the variables that hold a worker to it."""
         share = {STAGE_CORES: str(self.cores)}
         return share if self.gpus is None else share | {"CUDA_VISIBLE_DEVICES": ",".join(self.gpus)}
+
+
+@dataclass(frozen=True)
+class TrainingMachine:
+    """How a training is spread on this machine; see ``Machine``."""
+
+    processes: int
+    tokens: int | None
+    recompute: bool
 
 
 def read_machine() -> Machine:

@@ -45,7 +45,7 @@ class Watch:
     """What one stage was told, and its last words.
 
     Args:
-        last_words: the sentence of a stage that was told to end.
+        last_words: the sentence of a stage that was told to end; empty: another process says it.
     """
 
     def __init__(self, last_words: str) -> None:
@@ -57,7 +57,7 @@ class Watch:
         if not self.said:
             self.said = True
             with contextlib.suppress(OSError):
-                os.write(2, f"{self.last_words}\n".encode())
+                os.write(2, f"{self.last_words}\n".encode() if self.last_words else b"")
 
     def interrupt(self, signum: int, frame: FrameType | None) -> None:
         """Interrupt the main thread, once: what it does then is to end."""
