@@ -30,6 +30,8 @@ class Machine:
     cores_per_worker: int | None = None
     # Stages side by side (./run reproduce). By default as many as cores, or one where there are GPUs.
     stages: int | None = None
+    # What ./run plan counts on where this machine has no GPU, as on a login node: a name of worldvla/running/devices.py.
+    gpu: str | None = None
     # On a cluster.
     partition: str | None = None
     memory_gb: float | None = None

@@ -1,0 +1,149 @@
+"""Whether an experiment fits a machine, and the smallest change with which it would."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from worldvla.costs.runs import Experiment, Run
+from worldvla.costs.stages import (
+    GB,
+    PROCESS_GB,
+    Cost,
+    Speed,
+    Spread,
+    answering_gb,
+    rollout_gb,
+    simulator_gb,
+    trained,
+    training_bytes,
+)
+from worldvla.model import placement
+from worldvla.running.devices import DEVICES, Device
+
+USABLE = 0.92  # of a memory: the rest is the driver's, the system's, and lost between tensors
+PROCESSES = (1, 2, 4, 8, 16, 32, 64)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What there is: cores, bytes of memory and of disk, workers per stage that ask models, and a GPU as often as ``num_gpus``."""
+
+    cores: int
+    memory: float
+    disk: float
+    workers: int
+    gpu: Device | None
+    num_gpus: int | None  # None: elsewhere, as many as are asked for
+
+
+def refusals(experiment: Experiment, found: list[Cost], place: Place, spread: Spread) -> list[str]:
+    """Return a sentence for all that does not fit, with the smallest change with which it would."""
+    checks = (_training(experiment, place, spread), _answering(experiment, place), _simulating(experiment, place))
+    return [*(fault for check in checks for fault in check), *_disk(found, place)]
+
+
+def _training(experiment: Experiment, place: Place, spread: Spread) -> Iterator[str]:
+    runs = trained(experiment)
+    if not runs:
+        return
+    run = max(runs, key=lambda run: training_bytes(run, spread))
+    needed, limit = training_bytes(run, spread), USABLE * (place.gpu.memory if place.gpu else place.memory)
+    if place.gpu is None:
+        needed += PROCESS_GB * GB
+    if needed > limit:
+        weights = placement.num_weights(run.config)
+        yield (
+            f"train of {run.name}-{run.suite}: {shown(weights)} weights need {_gb(needed)} {_where(place)}, "
+            f"{_gb(weights * 18 / spread.processes)} of them whatever the samples; {_gb(limit)} are usable; smallest change: "
+            f"{_change(experiment, run, place, spread, limit)}"
+        )
+    elif place.num_gpus is not None and place.gpu and spread.processes > place.num_gpus:
+        yield (
+            f"train: machine.yaml spreads it over {spread.processes} processes; this machine has {place.num_gpus} GPUs; "
+            f"smallest change: training_processes: {place.num_gpus} in machine.yaml"
+        )
+
+
+def _change(experiment: Experiment, run: Run, place: Place, spread: Spread, limit: float) -> str:
+    """Return the smallest change with which a training fits: fewer samples per step, or more and larger GPUs."""
+    assert run.train is not None
+    batch = run.train.batch
+    while batch > 1 and training_bytes(run, spread, batch) > limit:
+        batch //= 2
+    if place.gpu is not None and training_bytes(run, spread, batch) <= limit:
+        return f"train.batch: {batch} in conf/{experiment.scale}.yaml, or layers that are computed again for their gradients"
+    found = fewest(experiment, [place.gpu] if place.gpu else DEVICES)
+    if found is None:
+        return "smaller sizes in conf/: no number of known GPUs holds it"
+    device, processes = found
+    many = f"training_processes: {processes} in machine.yaml, " if processes > 1 else ""
+    return f"{many}{processes} x {device.name}, a sample at a time and layers computed again for their gradients"
+
+
+def fewest(experiment: Experiment, devices: Iterable[Device]) -> tuple[Device, int] | None:
+    """Return with how few GPUs every training fits, at most sparing, and the one with the least memory; None if it never does."""
+    for processes in PROCESSES:
+        spread = Spread(processes, sparing=True)
+        needed = max((training_bytes(run, spread) for run in trained(experiment)), default=0.0)
+        for device in sorted(devices, key=lambda device: device.memory):
+            if needed <= USABLE * device.memory:
+                return device, processes
+    return None
+
+
+def _answering(experiment: Experiment, place: Place) -> Iterator[str]:
+    asked = [run for run in experiment.runs if run.rollout or run.speed or run.generate]
+    if not asked:
+        return
+    speed = Speed(place.gpu)
+    run = max(asked, key=lambda run: answering_gb(run, speed))
+    needed, limit = answering_gb(run, speed) * GB, USABLE * (place.gpu.memory if place.gpu else place.memory)
+    if needed > limit:
+        lanes = [f"{name} in conf/{experiment.scale}.yaml" for name in ("rollout.environments", "generate.batch")]
+        yield (
+            f"rollout and generate of {run.name}-{run.suite} need {_gb(needed)} {_where(place)}; {_gb(limit)} are usable; "
+            f"smallest change: half of {' and of '.join(lanes)}, or a larger GPU"
+        )
+
+
+def _simulating(experiment: Experiment, place: Place) -> Iterator[str]:
+    rolled = [run for run in experiment.runs if run.rollout is not None]
+    if not rolled:
+        return
+    speed = Speed(place.gpu)
+    beside = max(0.0 if place.gpu else answering_gb(run, speed) for run in rolled) * GB
+    each = beside + max(rollout_gb(run, experiment) for run in rolled) * GB
+    limit = USABLE * place.memory
+    if each * place.workers <= limit or beside > limit:
+        return
+    if fits := int(limit // each):
+        change = f"workers: {fits} in machine.yaml"
+    else:
+        simulators = int((limit - beside - PROCESS_GB * GB) // (simulator_gb(experiment) * GB))
+        change = f"rollout.environments: {max(1, simulators)} in conf/{experiment.scale}.yaml, and workers: 1 in machine.yaml"
+    yield (
+        f"rollout: {place.workers} workers of {_gb(each)}, simulators among it, need {_gb(each * place.workers)} of memory; "
+        f"{_gb(limit)} are usable; smallest change: {change}"
+    )
+
+
+def _disk(found: list[Cost], place: Place) -> Iterator[str]:
+    stay, work = sum(cost.disk_gb for cost in found), max((cost.work_gb for cost in found), default=0.0)
+    if (stay + work) * GB <= place.disk:
+        return
+    change = f"free {_gb((stay + work) * GB - place.disk)}"
+    if (stay / 2 + work) * GB <= place.disk:
+        change = "dvc config --local cache.type hardlink,symlink, by which nothing lies there twice"
+    yield f"disk: {_gb((stay + work) * GB)} are needed; {_gb(place.disk)} are free or used for it; smallest change: {change}"
+
+
+def shown(count: float) -> str:
+    """Return a number of weights in words."""
+    return f"{count / 1e9:.1f} B" if count >= 1e9 else f"{count / 1e6:.1f} M"
+
+
+def _where(place: Place) -> str:
+    return f"on each {place.gpu.name}" if place.gpu else "of memory, as there is no GPU"
+
+
+def _gb(size: float) -> str:
+    return f"{size / GB:,.0f} GB" if size >= 10 * GB else f"{size / GB:.1f} GB"
