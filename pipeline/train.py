@@ -23,6 +23,7 @@ from worldvla.params.train import TrainParams
 from worldvla.running import console
 from worldvla.running.timing import write_timing
 from worldvla.running.unfinished import finish, work_folder
+from worldvla.running.watchable import CURVES
 from worldvla.tokenizers.action import ActionTokenizer
 from worldvla.tokenizers.image import ImageTokenizer
 from worldvla.tokenizers.text import TextTokenizer
@@ -75,7 +76,7 @@ def train_run(
         # The files of published weights are verified as they are fetched, and lie in the folder of their commit.
         digests["start"] = folder_digest(start) if settings.base is None else f"{settings.base} at {start.name}"
     work = work_folder("train", digests)
-    trained = train(settings, ids, images.codebook, samples, validation, work, start)
+    trained = train(settings, ids, images.codebook, samples, validation, work, start, CURVES / out.name)
     with atomic_folder(out) as folder:
         asked = ModelSettings(
             vocabulary=settings.vocabulary,

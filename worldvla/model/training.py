@@ -1,7 +1,7 @@
 """Training of one run: on a CPU deterministic, and resumable bit for bit."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,12 @@ from worldvla.model.batches import Batch, Windows, batch_indices, collate
 from worldvla.model.chameleon import Chameleon
 from worldvla.model.config import ChameleonConfig
 from worldvla.model.losses import CLASSES, AnswerLoss, Loss
+from worldvla.model.size import Size
 from worldvla.params.train import TrainParams
 from worldvla.running.console import Progress
 from worldvla.running.unfinished import Clock, checkpoint_file, read_checkpoint
+from worldvla.running.watchable import Curve
+from worldvla.sequences import IGNORED, Sample
 from worldvla.vocabulary import Vocabulary
 
 VALIDATION_SAMPLES = 256
@@ -52,6 +55,7 @@ def train(
     validation: Windows | None,
     work: Path,
     start: Path | None = None,
+    seen: Path | None = None,
 ) -> Trained:
     """Train a model; fp32 weights, bf16 arithmetic where the hardware has it.
 
@@ -69,6 +73,7 @@ def train(
         work: folder for checkpoints.
         start: folder of a model whose weights are the initial ones, of published ones if the params name a ``base``; random
             ones without it.
+        seen: where a person sees the curve while it grows (``worldvla.running.watchable``); nowhere without it.
 
     Returns:
         The model and one row per step: ``CURVE`` of ``worldvla.model.saving`` names the columns; a class that the batch
@@ -94,6 +99,7 @@ def train(
         return answer_loss(hidden, [batch.targets for batch in batches], model.lm_head)
 
     curve, clock = _resume(work, model, optimizer, device), Clock(work)
+    watched, size = Curve(seen, params.num_steps, curve, device), Size.of(model.config)
     total = params.num_steps * params.batch
     bar = Progress(total=total, initial=len(curve) * params.batch, desc="train", unit="sample")
     for step in range(len(curve), params.num_steps):
@@ -101,7 +107,8 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = rate
         chosen = batch_indices(len(samples), params.batch, step, params.seed)
-        parts = collate([samples[index] for index in chosen], params.mask)
+        drawn = [samples[index] for index in chosen]
+        parts = collate(drawn, params.mask)
         if params.dropout:
             # What is dropped follows from the step alone, so that a resumed training drops the same.
             torch.manual_seed(int(np.random.SeedSequence([params.seed, step]).generate_state(1)[0]))
@@ -115,7 +122,7 @@ def train(
             raise ValueError(f"train step {step + 1}: the loss is not finite; lower train.learning_rate in conf/")
         if held_out and ((step + 1) % params.validate_every == 0 or step + 1 == params.num_steps):
             row |= _validate(model, held_out, loss_of)
-        bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
+        bar.set_postfix({"loss": f"{row['loss']:.3f}", **watched.note(row, *work_of(drawn, size))}, refresh=False)
         curve.append(row)
         bar.update(params.batch)
         clock.note()
@@ -123,7 +130,14 @@ def train(
         if (step + 1) % params.checkpoint_every == 0 or step + 1 == params.num_steps:
             _save(work, model, optimizer, curve)
     bar.close()
+    watched.close()
     return Trained(model.to("cpu").eval(), curve, clock.seconds())
+
+
+def work_of(samples: Sequence[Sample], size: Size) -> tuple[int, int, float]:
+    """Return the number of samples, of their tokens, and the FLOPs of training on them."""
+    counts = [(sample.tokens.size, int((sample.labels != IGNORED).sum())) for sample in samples]
+    return len(samples), sum(tokens for tokens, _ in counts), sum(size.training(*count) for count in counts)
 
 
 def check(params: TrainParams, ids: Vocabulary, start: Path | None) -> ChameleonConfig:

@@ -32,6 +32,8 @@ class Machine:
     stages: int | None = None
     # What ./run plan counts on where this machine has no GPU, as on a login node: a name of worldvla/running/devices.py.
     gpu: str | None = None
+    # Whether trainings are also written for TensorBoard, into work/tensorboard; its package is an extra of its own.
+    tensorboard: bool = False
     # On a cluster.
     partition: str | None = None
     memory_gb: float | None = None
