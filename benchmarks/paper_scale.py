@@ -19,7 +19,6 @@ from worldvla.costs.stages import (
     SIMULATION_S,
     UTILISATION,
     Speed,
-    Spread,
     costs,
     generation_hours,
     query_hours,
@@ -30,6 +29,7 @@ from worldvla.model import placement
 from worldvla.model.size import Size
 from worldvla.plan import LADDER, Place, changes, elapsed, number
 from worldvla.running.devices import Device, known_device
+from worldvla.running.machine import Machine
 
 EPOCHS = 40  # of the release's scripts
 ROLLOUTS = 500  # 10 tasks of 50
@@ -165,7 +165,7 @@ def ladder_table() -> str:
     for scale in LADDER:
         cores, gpu, num_gpus = MADE_FOR[scale]
         whole = experiment(scale)
-        spread = Spread(num_gpus, sparing=True) if scale == "paper" else Spread()
+        spread = Machine().training_with(num_gpus)
         place = Place(cores, 0.0, 0.0, 1, gpu, num_gpus)
         hours = []
         for part in (only(whole, "table3"), whole):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from worldvla.running import machine
-from worldvla.running.machine import Machine, read_machine
+from worldvla.running.machine import Machine, TrainingMachine, read_machine
 
 
 @pytest.fixture
@@ -39,6 +39,13 @@ def test_what_the_file_says_is_done(box):
     assert Machine(gpus_per_worker=2).share(asks_model=True, num_units=500) == (4, 32, 2)
     assert Machine(gpus_per_worker=0, workers=2).share(asks_model=True, num_units=500) == (2, 64, 0)
     assert Machine(stages=3).side_by_side() == 3
+
+
+def test_a_training_takes_all_gpus_and_is_sparing_there_unless_the_file_says_otherwise():
+    assert Machine().training_with(8) == TrainingMachine(8, 16_384, True)
+    assert Machine().training_with(0) == TrainingMachine(1, None, False)
+    said = Machine(training_processes=2, training_tokens=8192, training_recompute=False)
+    assert said.training_with(8) == said.training_with(0) == TrainingMachine(2, 8192, False)
 
 
 def test_only_the_gpus_that_may_be_used_count(monkeypatch, box):

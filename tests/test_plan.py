@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-import yaml
 from resolve_project import REPOSITORY, SCALES, copy_project, edit
 
 from benchmarks.paper_scale import device
@@ -16,16 +15,17 @@ from worldvla import plan
 from worldvla.costs.pages import only
 from worldvla.costs.room import Place, fewest, refusals
 from worldvla.costs.runs import counts, read_experiment
-from worldvla.costs.stages import Spread, costs, trained, training_bytes
+from worldvla.costs.stages import Speed, costs, trained, training_bytes, training_hours
 from worldvla.model import placement
 from worldvla.model.chameleon import Chameleon
 from worldvla.model.parts import Part
 from worldvla.running import devices
 from worldvla.running.devices import DEVICES, known_device
-from worldvla.running.machine import Machine
+from worldvla.running.machine import Machine, TrainingMachine
 
 PARAMS, CONF = REPOSITORY / "params.yaml", REPOSITORY / "conf"
 H100, RTX_4090 = device("H100"), device("RTX 4090")
+ALONE = TrainingMachine()
 SMALL = Place(cores=2, memory=16e9, disk=50e9, workers=2, gpu=None, num_gpus=0)
 ONE_RTX = Place(cores=8, memory=64e9, disk=500e9, workers=1, gpu=RTX_4090, num_gpus=1)
 EIGHT_H100 = Place(cores=128, memory=512e9, disk=8e12, workers=8, gpu=H100, num_gpus=8)
@@ -36,19 +36,21 @@ def ladder():
     return {scale: read_experiment(PARAMS, CONF, plan.changes(scale)) for scale in plan.LADDER}
 
 
-def refused(experiment, place, spread=Spread()):  # noqa: B008
+def refused(experiment, place, **machine):
+    spread = plan.spread_of(Machine(**machine), place)
     return refusals(experiment, costs(experiment, place.gpu, spread), place, spread)
 
 
 def hours(experiment, place):
-    return plan.elapsed(costs(experiment, place.gpu, Spread()), place, Spread())
+    spread = plan.spread_of(Machine(), place)
+    return plan.elapsed(costs(experiment, place.gpu, spread), place, spread)
 
 
 def test_every_file_of_conf_is_a_rung_and_every_rung_resolves(ladder):
     assert sorted(ladder) == SCALES
     for scale, experiment in ladder.items():
         assert experiment.scale == scale
-        found = costs(experiment, None, Spread())
+        found = costs(experiment, None, ALONE)
         assert [cost.stage for cost in found][:2] == ["download", "filter"]
         assert all(cost.cpu_gb > 0 and cost.core_hours > 0 for cost in found)
 
@@ -56,7 +58,7 @@ def test_every_file_of_conf_is_a_rung_and_every_rung_resolves(ladder):
 def test_mini_is_counted_as_it_was_measured(ladder):
     """benchmarks/README.md: 54 stages of 121 min 39 s in all, 69 min on two cores; seconds by stage."""
     measured = {"train": 4956, "rollout": 1190, "tokenizer": 433, "filter": 165, "download": 146, "generate": 18}
-    found = {cost.stage: cost for cost in costs(ladder["mini"], None, Spread())}
+    found = {cost.stage: cost for cost in costs(ladder["mini"], None, ALONE)}
     for stage, seconds in measured.items():
         assert found[stage].core_hours * 3600 == pytest.approx(seconds, rel=0.5), stage
     assert sum(cost.core_hours for cost in found.values()) == pytest.approx(121.65 / 60, rel=0.15)
@@ -71,7 +73,7 @@ def test_a_night_on_one_gpu_of_24_gb_makes_all_rows_of_table_3(ladder):
     assert hours(experiment, ONE_RTX) < 10
     assert len(trained(experiment)) == 5
     assert {placement.num_weights(run.config) for run in trained(experiment)} == {223_693_824}
-    assert fewest(ladder["single"], DEVICES) == (RTX_4090, 1)
+    assert fewest(ladder["single"], DEVICES, plan.ON_A_GPU) == (RTX_4090, plan.ON_A_GPU)
 
 
 def test_the_single_scale_builds_its_models_without_memory(ladder):
@@ -119,35 +121,48 @@ def test_what_a_training_keeps_is_what_torch_keeps_for_gradients():
     assert of_layer(256) - of_layer(128) - scores == pytest.approx(expected, rel=0.01)
 
 
+def test_libero_s_trainings_are_counted_as_they_were_measured(ladder):
+    """docs/libero.md: minutes of rows 1, 4 and 5."""
+    measured = {"action": 8.8, "action_chunk_mask": 13.9, "action_world_chunk_mask": 26.0}
+    for run in trained(ladder["libero"]):
+        if run.name in measured:
+            assert 60 * training_hours(run, Speed(None))[0] == pytest.approx(measured[run.name], rel=0.2)
+
+
 def test_seven_billion_weights_are_refused_with_the_gpus_that_hold_them(ladder):
     one = dataclasses.replace(EIGHT_H100, num_gpus=1)
     (sentence,) = [fault for fault in refused(ladder["paper"], one) if fault.startswith("train")]
-    assert "7.0 B weights need 1,071 GB on each H100, 126 GB of them whatever the samples" in sentence
-    assert sentence.endswith(
-        "smallest change: training_processes: 2 in machine.yaml, 2 x H100, a sample at a time and layers computed again for "
-        "their gradients"
+    assert "7.0 B weights need 140 GB on each H100, 126 GB of them whatever the samples; 79 GB are usable" in sentence
+    assert sentence.endswith("smallest change: training_processes: 2, training_tokens: 8192 in machine.yaml (2 x H100)")
+    two = dataclasses.replace(one, num_gpus=2)
+    assert not refused(ladder["paper"], two, training_tokens=8192)
+    (sentence,) = refused(ladder["paper"], two)
+    assert sentence.endswith("smallest change: training_tokens: 8192 in machine.yaml")
+    (sentence,) = refused(ladder["paper"], two, training_recompute=False, training_tokens=8192)
+    assert sentence.endswith("smallest change: training_recompute: true in machine.yaml")
+    assert not refused(ladder["paper"], EIGHT_H100)
+    (sentence,) = refused(ladder["paper"], one, training_processes=2, training_tokens=8192)
+    assert sentence == (
+        "train: machine.yaml spreads it over 2 processes; this machine has 1 GPUs; smallest change: training_processes: 1 in "
+        "machine.yaml"
     )
-    run = max(trained(ladder["paper"]), key=lambda run: training_bytes(run, Spread(2, sparing=True)))
-    assert training_bytes(run, Spread(2, sparing=True)) < 0.92 * H100.memory
-    assert training_bytes(run, Spread(1, sparing=True)) > H100.memory
-    assert not refused(ladder["paper"], EIGHT_H100, Spread(2, sparing=True))
-    (sentence,) = refused(ladder["paper"], one, Spread(2, sparing=True))
-    assert sentence.endswith("this machine has 1 GPUs; smallest change: training_processes: 1 in machine.yaml")
 
 
-def test_each_refusal_s_change_is_enough(ladder, tmp_path):
-    larger = {"pixels": {"main": 256, "other": 512}}
-    conf = tmp_path / "conf"
-    conf.mkdir()
-    sizes = yaml.safe_load((CONF / "single.yaml").read_text())
-    (conf / "single.yaml").write_text(yaml.safe_dump(sizes | larger))
-    (sentence,) = refused(read_experiment(PARAMS, conf, plan.changes("single")), ONE_RTX)
-    assert sentence.startswith("train of all_data_other-spatial: 223.7 M weights need 42 GB on each RTX 4090")
-    assert "smallest change: train.batch: 8 in conf/single.yaml, or " in sentence
-    sizes["train"]["batch"] = 8
-    (conf / "single.yaml").write_text(yaml.safe_dump(sizes | larger))
-    assert not refused(read_experiment(PARAMS, conf, plan.changes("single")), ONE_RTX)
+def test_more_tokens_at_once_need_more_memory_up_to_the_samples_of_a_step(ladder):
+    run = next(run for run in trained(ladder["single"]) if run.name == "action_chunk_mask")
+    needed = [training_bytes(run, TrainingMachine(tokens=tokens)) for tokens in (1, 584, 1168, 32 * 584, 10**6, None)]
+    assert needed[0] == needed[1] < needed[2] < needed[3] == needed[4] == needed[5]
+    recomputed = [training_bytes(run, TrainingMachine(tokens=tokens, recompute=True)) for tokens in (584, None)]
+    assert all(less < more for less, more in zip(recomputed, (needed[1], needed[5]), strict=True))
 
+
+def test_each_refusal_s_change_is_enough(ladder):
+    (sentence,) = refused(ladder["single"], ONE_RTX, training_recompute=False, training_tokens=40_000)
+    assert sentence == (
+        "train of action_chunk_mask_h4-spatial: 223.7 M weights need 43 GB on each RTX 4090, 4.0 GB of them whatever the samples; 24 GB "
+        "are usable; smallest change: training_recompute: true in machine.yaml"
+    )
+    assert not refused(ladder["single"], ONE_RTX, training_recompute=True, training_tokens=40_000)
     crowded = dataclasses.replace(ONE_RTX, workers=4)
     assert refused(ladder["single"], crowded) == [
         "rollout: 4 workers of 22 GB, simulators among it, need 87 GB of memory; 59 GB are usable; smallest change: workers: 2 "
@@ -166,10 +181,10 @@ def test_each_refusal_s_change_is_enough(ladder, tmp_path):
 
 
 def test_without_a_gpu_the_fewest_that_would_do_are_named(ladder):
-    text, faults = plan.report(ladder["paper"], SMALL, Spread())
+    text, faults = plan.report(ladder["paper"], SMALL, ALONE)
     assert "With 1 x H200, the fewest that hold every training:" in text
-    assert any("1 x H200, a sample at a time" in fault for fault in faults)
-    text, faults = plan.report(ladder["mini"], SMALL, Spread())
+    assert any("training_tokens: 8192 in machine.yaml (1 x H200)" in fault for fault in faults)
+    text, faults = plan.report(ladder["mini"], SMALL, ALONE)
     assert not faults
     assert text.endswith("It fits 2 cores and no GPU: about 1.1 hours.")
 
@@ -181,13 +196,13 @@ def test_a_page_is_counted_alone(ladder):
     assert {params.pixels for _, params in experiment.tokenizers} == {96}
     with pytest.raises(ValueError, match=r"^unknown page 'tabel3'; did you mean 'table3'\?$"):
         only(ladder["mini"], "tabel3")
-    assert not costs(only(ladder["mini"], "forensics"), None, Spread())
+    assert not costs(only(ladder["mini"], "forensics"), None, ALONE)
 
 
 def test_the_authors_checkpoints_are_rolled_out_and_not_trained():
     settings = plan.changes("paper") | {"released": ["released_256"], "suites": ["goal"]}
     experiment = only(read_experiment(PARAMS, CONF, settings), "released")
-    (cost,) = costs(experiment, H100, Spread())
+    (cost,) = costs(experiment, H100, ALONE)
     assert (cost.stage, cost.num) == ("rollout", 1)
     assert 14 < cost.gpu_gb < 20
     assert cost.disk_gb == pytest.approx(2 * 14.03, rel=0.01)

@@ -17,12 +17,12 @@ import psutil
 from worldvla.costs.pages import only
 from worldvla.costs.room import Place, fewest, refusals, shown
 from worldvla.costs.runs import Experiment, read_experiment
-from worldvla.costs.stages import CORE_FLOPS, GB, UTILISATION, Cost, Spread, costs, trained
+from worldvla.costs.stages import CORE_FLOPS, GB, UTILISATION, Cost, costs, trained
 from worldvla.model import placement
 from worldvla.reporting.markdown import table
 from worldvla.running.cores import num_cores
 from worldvla.running.devices import DEVICES, Device, gpu_names, known_device
-from worldvla.running.machine import Machine, read_machine, visible_gpus
+from worldvla.running.machine import Machine, TrainingMachine, read_machine, visible_gpus
 
 # Each scale with the demonstrations that it is made for: what --scale sets beside it. The others are params.yaml's.
 _EMBEDDED = {"benchmark": "mini", "looks": "simple", "demonstrations": "scripted", "released": []}
@@ -35,6 +35,7 @@ LADDER: dict[str, dict[str, object]] = {
     "single": {**_PUBLISHED, "suites": ["spatial"]},
     "paper": {**_PUBLISHED, "suites": ["spatial", "object", "goal", "long"]},
 }
+ON_A_GPU = Machine().training_with(1)
 LONG_H = 72  # longer on cores alone, and the plan shows what a GPU would take as well
 STORED = (Path("data"), Path("work"), Path(".dvc/cache"))
 
@@ -61,8 +62,8 @@ def place(machine: Machine) -> Place:
 
 def _gpu(machine: Machine) -> tuple[Device | None, int | None]:
     """Return the GPU that is there, and how many; else the one that machine.yaml names, of which there are enough."""
-    found = gpu_names()
-    if machine.gpu is None and not found:
+    found, num_gpus = gpu_names(), len(visible_gpus())
+    if machine.gpu is None and not (found and num_gpus):
         return None, 0
     name = machine.gpu or found[0][0]
     device = known_device(name)
@@ -74,7 +75,7 @@ def _gpu(machine: Machine) -> tuple[Device | None, int | None]:
         )
     if machine.gpu is not None:
         return device, None
-    return dataclasses.replace(device, memory=found[0][1]), len(visible_gpus())
+    return dataclasses.replace(device, memory=found[0][1]), num_gpus
 
 
 def _memory() -> float:
@@ -86,9 +87,9 @@ def _memory() -> float:
         return total
 
 
-def spread_of(machine: Machine) -> Spread:
-    """Return how ``machine.yaml`` spreads a training."""
-    return Spread(getattr(machine, "training_processes", None) or 1)
+def spread_of(machine: Machine, where: Place) -> TrainingMachine:
+    """Return how ``machine.yaml`` spreads a training over what there is; by default over all GPUs, or the one that it names."""
+    return machine.training_with(0 if where.gpu is None else where.num_gpus or 1)
 
 
 def described(experiment: Experiment, gpu: Device | None, found: Sequence[Cost]) -> str:
@@ -135,7 +136,7 @@ ASSUMED = (
 )
 
 
-def elapsed(found: Sequence[Cost], where: Place, spread: Spread) -> float:
+def elapsed(found: Sequence[Cost], where: Place, spread: TrainingMachine) -> float:
     """Return the hours from the first stage to the last, if nothing waits: trainings on their GPUs, all else on all of them."""
     num_gpus = where.num_gpus or spread.processes
     training = sum(cost.gpu_hours for cost in found if cost.stage == "train") / spread.processes
@@ -143,7 +144,7 @@ def elapsed(found: Sequence[Cost], where: Place, spread: Spread) -> float:
     return sum(cost.core_hours for cost in found) / where.cores + training + others
 
 
-def report(experiment: Experiment, where: Place, spread: Spread) -> tuple[str, list[str]]:
+def report(experiment: Experiment, where: Place, spread: TrainingMachine) -> tuple[str, list[str]]:
     """Return the plan in words, and a sentence for all that does not fit."""
     found = costs(experiment, where.gpu, spread)
     refused = refusals(experiment, found, where, spread)
@@ -153,13 +154,10 @@ def report(experiment: Experiment, where: Place, spread: Spread) -> tuple[str, l
     gpus = f" and {where.num_gpus or spread.processes} x {where.gpu.name}" if where.gpu else " and no GPU"
     if not refused:
         blocks.append(f"It fits {cores}{gpus}: about {number(hours)} hours.")
-    if where.gpu is None and (refused or hours > LONG_H) and (better := fewest(experiment, DEVICES)):
-        gpu, processes = better
-        larger = Spread(
-            processes, sparing=bool(refusals(experiment, [], dataclasses.replace(where, gpu=gpu), Spread()))
-        )
+    if where.gpu is None and (refused or hours > LONG_H) and (better := fewest(experiment, DEVICES, ON_A_GPU)):
+        gpu, larger = better
         blocks += [
-            f"With {processes} x {gpu.name}, the fewest that hold every training:",
+            f"With {larger.processes} x {gpu.name}, the fewest that hold every training:",
             described(experiment, gpu, costs(experiment, gpu, larger)),
         ]
     return "\n\n".join(blocks), refused
@@ -181,7 +179,8 @@ def main() -> None:
         if arguments.page:
             experiment = only(experiment, arguments.page)
         machine = read_machine()
-        text, refused = report(experiment, place(machine), spread_of(machine))
+        where = place(machine)
+        text, refused = report(experiment, where, spread_of(machine, where))
     except ValueError as error:
         sys.exit(f"plan: {error}")
     print(text, flush=True)

@@ -1,15 +1,14 @@
 """Whether an experiment fits a machine, and the smallest change with which it would."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
-from worldvla.costs.runs import Experiment, Run
+from worldvla.costs.runs import Experiment
 from worldvla.costs.stages import (
     GB,
     PROCESS_GB,
     Cost,
     Speed,
-    Spread,
     answering_gb,
     rollout_gb,
     simulator_gb,
@@ -18,9 +17,11 @@ from worldvla.costs.stages import (
 )
 from worldvla.model import placement
 from worldvla.running.devices import DEVICES, Device
+from worldvla.running.machine import GPU_TOKENS, Machine, TrainingMachine
 
 USABLE = 0.92  # of a memory: the rest is the driver's, the system's, and lost between tensors
 PROCESSES = (1, 2, 4, 8, 16, 32, 64)
+FEWEST_TOKENS = 2048  # at once, a sample or two: with fewer a GPU is idle
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,13 @@ class Place:
     num_gpus: int | None  # None: elsewhere, as many as are asked for
 
 
-def refusals(experiment: Experiment, found: list[Cost], place: Place, spread: Spread) -> list[str]:
+def refusals(experiment: Experiment, found: list[Cost], place: Place, spread: TrainingMachine) -> list[str]:
     """Return a sentence for all that does not fit, with the smallest change with which it would."""
     checks = (_training(experiment, place, spread), _answering(experiment, place), _simulating(experiment, place))
     return [*(fault for check in checks for fault in check), *_disk(found, place)]
 
 
-def _training(experiment: Experiment, place: Place, spread: Spread) -> Iterator[str]:
+def _training(experiment: Experiment, place: Place, spread: TrainingMachine) -> Iterator[str]:
     runs = trained(experiment)
     if not runs:
         return
@@ -54,7 +55,7 @@ def _training(experiment: Experiment, place: Place, spread: Spread) -> Iterator[
         yield (
             f"train of {run.name}-{run.suite}: {shown(weights)} weights need {_gb(needed)} {_where(place)}, "
             f"{_gb(weights * 18 / spread.processes)} of them whatever the samples; {_gb(limit)} are usable; smallest change: "
-            f"{_change(experiment, run, place, spread, limit)}"
+            f"{_change(experiment, place, spread)}"
         )
     elif place.num_gpus is not None and place.gpu and spread.processes > place.num_gpus:
         yield (
@@ -63,31 +64,45 @@ def _training(experiment: Experiment, place: Place, spread: Spread) -> Iterator[
         )
 
 
-def _change(experiment: Experiment, run: Run, place: Place, spread: Spread, limit: float) -> str:
-    """Return the smallest change with which a training fits: fewer samples per step, or more and larger GPUs."""
-    assert run.train is not None
-    batch = run.train.batch
-    while batch > 1 and training_bytes(run, spread, batch) > limit:
-        batch //= 2
-    if place.gpu is not None and training_bytes(run, spread, batch) <= limit:
-        return f"train.batch: {batch} in conf/{experiment.scale}.yaml, or layers that are computed again for their gradients"
-    found = fewest(experiment, [place.gpu] if place.gpu else DEVICES)
+def _change(experiment: Experiment, place: Place, spread: TrainingMachine) -> str:
+    """Return the smallest change with which trainings fit: of machine.yaml, or the GPUs that would do."""
+    if place.gpu is None:
+        spread = replace(Machine().training_with(1), processes=spread.processes)
+    found = fewest(experiment, [place.gpu] if place.gpu else DEVICES, spread)
     if found is None:
-        return "smaller sizes in conf/: no number of known GPUs holds it"
-    device, processes = found
-    many = f"training_processes: {processes} in machine.yaml, " if processes > 1 else ""
-    return f"{many}{processes} x {device.name}, a sample at a time and layers computed again for their gradients"
+        return "smaller sizes in conf/, as no number of known GPUs holds it"
+    device, fits = found
+    changed = {name: value for name, value in asdict(fits).items() if value != asdict(spread)[name]}
+    said = ", ".join(f"training_{name}: {str(value).lower()}" for name, value in changed.items())
+    many = "" if place.gpu and fits.processes == spread.processes else f" ({fits.processes} x {device.name})"
+    return f"{said} in machine.yaml{many}" if said else f"{fits.processes} x {device.name}"
 
 
-def fewest(experiment: Experiment, devices: Iterable[Device]) -> tuple[Device, int] | None:
-    """Return with how few GPUs every training fits, at most sparing, and the one with the least memory; None if it never does."""
-    for processes in PROCESSES:
-        spread = Spread(processes, sparing=True)
-        needed = max((training_bytes(run, spread) for run in trained(experiment)), default=0.0)
+def fewest(
+    experiment: Experiment, devices: Iterable[Device], spread: TrainingMachine
+) -> tuple[Device, TrainingMachine] | None:
+    """Return with how few GPUs every training fits, the one with the least memory, and how it is spread; None if it never does.
+
+    Before more GPUs are taken, layers are computed again for their gradients and fewer tokens go through at once.
+    """
+    runs = trained(experiment)
+    for processes in (count for count in PROCESSES if count >= spread.processes):
         for device in sorted(devices, key=lambda device: device.memory):
-            if needed <= USABLE * device.memory:
-                return device, processes
+            for spared in _sparing(replace(spread, processes=processes)):
+                if max((training_bytes(run, spared) for run in runs), default=0.0) <= USABLE * device.memory:
+                    return device, spared
     return None
+
+
+def _sparing(spread: TrainingMachine) -> Iterator[TrainingMachine]:
+    """Yield ways of less and less memory."""
+    yield spread
+    spread = replace(spread, recompute=True)
+    yield spread
+    tokens = spread.tokens or GPU_TOKENS
+    while tokens >= FEWEST_TOKENS:
+        yield replace(spread, tokens=tokens)
+        tokens //= 2
 
 
 def _answering(experiment: Experiment, place: Place) -> Iterator[str]:

@@ -11,6 +11,7 @@ from worldvla.costs.runs import Experiment, Run, counts, given, query, samples_t
 from worldvla.model import placement
 from worldvla.model.size import Size
 from worldvla.running.devices import Device
+from worldvla.running.machine import TrainingMachine
 from worldvla.tokenizers.vqgan import VQGAN, VQGANConfig
 from worldvla.tokenizers.vqgan_training import config
 
@@ -60,15 +61,7 @@ class Speed:
         return 0.0, (flops / (self.gpu.flops * UTILISATION) + read / self.gpu.bandwidth) / 3600
 
 
-@dataclass(frozen=True)
-class Spread:
-    """How a training is spread: over how many processes; and whether it goes through a sample at a time and computes each layer again."""
-
-    processes: int = 1
-    sparing: bool = False
-
-
-def costs(experiment: Experiment, gpu: Device | None, spread: Spread) -> list[Cost]:
+def costs(experiment: Experiment, gpu: Device | None, spread: TrainingMachine) -> list[Cost]:
     """Return the cost of every stage, in the order in which they run.
 
     Args:
@@ -92,33 +85,28 @@ def trained(experiment: Experiment) -> list[Run]:
     return [run for run in experiment.runs if run.train is not None]
 
 
-def training_bytes(run: Run, spread: Spread, batch: int | None = None) -> float:
+def training_bytes(run: Run, spread: TrainingMachine) -> float:
     """Return the bytes that each process of a training needs, at most.
 
-    They are its share of all that is kept of the weights, the layers and the head as they are gathered from the others, what is
-    kept of its samples, and logits.
-
-    Args:
-        run: the training.
-        spread: how.
-        batch: samples of a step; as the sizes of the scale say, if absent.
+    They are its share of all that is kept of the weights, what it gathers from the others at a time, what it keeps of the samples
+    that go through the model together, and logits.
     """
     train, cuda = run.train, torch.device("cuda")
     assert train is not None
-    config, size = run.config, Size.of(run.config)
-    samples = 1 if spread.sparing else -(-(batch or train.batch) // spread.processes)
-    tokens, answered = (
-        samples * max(column) for column in zip(*(counts(kind, run) for kind in train.samples), strict=True)
-    )
+    size, most = Size.of(run.config), [counts(kind, run) for kind in train.samples]
+    longest, answered = (max(column) for column in zip(*most, strict=True))
+    samples = -(-train.batch // spread.processes)
+    if spread.tokens is not None:
+        samples = max(1, min(samples, spread.tokens // longest))
     held = placement.TRAINING[torch.bfloat16] * size.total / spread.processes
-    if spread.processes > 1:
-        held += 2 * 2 * (size.body / size.layers + size.head)
-    if spread.sparing:
-        one_layer = dataclasses.replace(config, num_layers=1)
-        held += 4 * tokens * size.width * size.layers + placement.activation_bytes(one_layer, tokens, train.dropout)
-    else:
-        held += placement.activation_bytes(config, tokens, train.dropout)
-    return held + placement.logits_bytes(config, answered, cuda)
+    if spread.processes > 1:  # two layers, embedding and head: in bf16, and their gradients in fp32
+        held += (2 + 4) * 2 * (size.body / size.layers + size.head)
+    tokens, config = samples * longest, run.config
+    if spread.recompute:
+        held += 4 * tokens * size.width * size.layers
+        config = dataclasses.replace(config, num_layers=1)
+    held += placement.activation_bytes(config, tokens, train.dropout)
+    return held + placement.logits_bytes(run.config, samples * answered, cuda)
 
 
 def _scenes(experiment: Experiment) -> str:
@@ -186,7 +174,7 @@ def _encode(experiment: Experiment, speed: Speed) -> Cost:
     return Cost("encode", num, *memory, core_hours, gpu_hours, DVC_COPIES * disk / GB)
 
 
-def _train(experiment: Experiment, speed: Speed, spread: Spread) -> Cost | None:
+def _train(experiment: Experiment, speed: Speed, spread: TrainingMachine) -> Cost | None:
     runs = trained(experiment)
     core_hours = gpu_hours = disk = 0.0
     for run in runs:

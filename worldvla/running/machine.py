@@ -13,6 +13,7 @@ from worldvla.params import strict
 from worldvla.running.cores import num_cores
 
 MACHINE = Path("machine.yaml")
+GPU_TOKENS = 16_384  # of a training at a time: from about 8,000 on a GPU's products are as fast as they get
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,15 @@ class Machine:
     cores_per_worker: int | None = None
     # Stages side by side (./run reproduce). By default as many as cores, or one where there are GPUs.
     stages: int | None = None
+    # Processes that share a training; by default one per GPU, and one on a CPU. Here and not in params, as is what follows: results
+    # are the same to rounding, and what fits is the machine's matter. Those that torchrun or srun starts count themselves.
+    training_processes: int | None = None
+    # Tokens that go through a model in training at once, in one process; the samples of a step are done in so many goes. By
+    # default 16,384 on a GPU, which keeps it busy, and all samples at once on a CPU.
+    training_tokens: int | None = None
+    # Whether a training computes each layer again for its gradients instead of keeping what it computed: a third more time,
+    # for memory. By default on a GPU.
+    training_recompute: bool | None = None
     # What ./run plan counts on where this machine has no GPU, as on a login node: a name of worldvla/running/devices.py.
     gpu: str | None = None
     # Whether trainings are also written for TensorBoard, into work/tensorboard; its package is an extra of its own.
@@ -44,6 +54,7 @@ class Machine:
     def __post_init__(self) -> None:
         """Check the ranges."""
         least = {"workers": 0, "gpus_per_worker": 0, "cores_per_worker": 1, "stages": 1}
+        least |= {"training_processes": 1, "training_tokens": 1}
         faults = [
             f"{name} is {value}; expected at least {low}"
             for name, low in least.items()
@@ -69,6 +80,24 @@ class Machine:
         workers = min(wanted, num_units)
         cores = self.cores_per_worker or max(1, num_cores() // max(1, workers))
         return workers, cores, per_worker
+
+    def training_with(self, gpus: int) -> "TrainingMachine":
+        """Return how a training is spread where there are so many GPUs."""
+        recompute = self.training_recompute
+        return TrainingMachine(
+            self.training_processes or max(1, gpus),
+            self.training_tokens or (GPU_TOKENS if gpus else None),
+            bool(gpus) if recompute is None else recompute,
+        )
+
+
+@dataclass(frozen=True)
+class TrainingMachine:
+    """How a training is spread on this machine; see ``Machine``."""
+
+    processes: int = 1
+    tokens: int | None = None
+    recompute: bool = False
 
 
 def read_machine() -> Machine:
