@@ -26,7 +26,7 @@ from worldvla.costs.stages import (
     training_hours,
 )
 from worldvla.model import placement
-from worldvla.model.size import Size
+from worldvla.model.size import Size, activation_bytes
 from worldvla.plan import LADDER, Place, changes, elapsed, number
 from worldvla.running.devices import Device, known_device
 from worldvla.running.machine import Machine
@@ -152,7 +152,7 @@ def held_table(run: Run) -> str:
         for what, batch, tokens in ((f"10 queries of {run.train.history} frames", 10, asked), ("32 clips", 32, frame)):
             held = placement.cache_bytes(config, batch, tokens, bf16)
             rows.append([f"keys and values of {what}, {pixels} px", f"{held / 1e9:.1f}"])
-        kept = placement.activation_bytes(config, counts("action", seen)[0], run.train.dropout)
+        kept = activation_bytes(config, counts("action", seen)[0], run.train.dropout)
         rows.append([f"what a training keeps of a sample, K = {run.train.chunk}, {pixels} px", f"{kept / 1e9:.1f}"])
         if pixels == 512:
             logits = placement.logits_bytes(config, 8 * answered, torch.device("cuda"))
@@ -171,7 +171,7 @@ def ladder_table() -> str:
         for part in (only(whole, "table3"), whole):
             found = costs(part, gpu, spread)
             hours.append(elapsed(found, place, spread))
-        largest = max(placement.num_weights(run.config) for run in trained(whole))
+        largest = max(Size.of(run.config).total for run in trained(whole))
         training = next(cost for cost in found if cost.stage == "train")
         disk = sum(cost.disk_gb for cost in found)
         hardware = f"{cores} cores" + (f", {num_gpus} x {gpu.name}" if gpu else "")

@@ -16,9 +16,10 @@ from worldvla.costs.pages import only
 from worldvla.costs.room import Place, fewest, refusals
 from worldvla.costs.runs import counts, read_experiment
 from worldvla.costs.stages import Speed, costs, trained, training_bytes, training_hours
-from worldvla.model import placement
 from worldvla.model.chameleon import Chameleon
+from worldvla.model.config import ChameleonConfig
 from worldvla.model.parts import Part
+from worldvla.model.size import Size, activation_bytes
 from worldvla.running import devices
 from worldvla.running.devices import DEVICES, known_device
 from worldvla.running.machine import Machine, TrainingMachine
@@ -72,7 +73,7 @@ def test_a_night_on_one_gpu_of_24_gb_makes_all_rows_of_table_3(ladder):
     assert not refused(ladder["single"], ONE_RTX)
     assert hours(experiment, ONE_RTX) < 10
     assert len(trained(experiment)) == 5
-    assert {placement.num_weights(run.config) for run in trained(experiment)} == {223_693_824}
+    assert {Size.of(run.config).total for run in trained(experiment)} == {223_693_824}
     assert fewest(ladder["single"], DEVICES, plan.ON_A_GPU) == (RTX_4090, plan.ON_A_GPU)
 
 
@@ -80,7 +81,7 @@ def test_the_single_scale_builds_its_models_without_memory(ladder):
     for run in trained(ladder["single"]):
         with torch.device("meta"):
             model = Chameleon(run.config)
-        assert sum(weight.numel() for weight in model.parameters()) == placement.num_weights(run.config)
+        assert sum(weight.numel() for weight in model.parameters()) == Size.of(run.config).total
         assert run.ids.size == run.config.vocab_size
 
 
@@ -97,7 +98,7 @@ def test_what_a_training_keeps_is_what_torch_keeps_for_gradients():
     """On the meta device, whose kernels are those of a GPU but for attention, which keeps its scores there."""
 
     def kept(num_layers, tokens):
-        config = placement.ChameleonConfig(100, 256, num_layers, 1, 704)
+        config = ChameleonConfig(100, 256, num_layers, 1, 704)
         storages = {}
         with torch.device("meta"):
             model = Chameleon(config)
@@ -117,7 +118,7 @@ def test_what_a_training_keeps_is_what_torch_keeps_for_gradients():
         return kept(3, tokens) - kept(2, tokens)
 
     scores = 4 * (256**2 - 128**2)
-    expected = placement.activation_bytes(placement.ChameleonConfig(100, 256, 1, 1, 704), 128, 0.0)
+    expected = activation_bytes(ChameleonConfig(100, 256, 1, 1, 704), 128, 0.0)
     assert of_layer(256) - of_layer(128) - scores == pytest.approx(expected, rel=0.01)
 
 

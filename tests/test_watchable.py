@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from test_training import ACTIONS_ALONE, IDS, NUM_CODES, digest, windows
 
-from worldvla.model.size import Size
-from worldvla.model.training import train, work_of
+from worldvla.model.size import Size, work_of
+from worldvla.model.training import train
 from worldvla.running import watchable
 from worldvla.running.machine import Machine
 from worldvla.running.watchable import SPEEDS, Curve
@@ -39,8 +39,8 @@ def clock(monkeypatch):
 
 
 def test_speeds_are_those_of_each_stretch_and_the_progress_says_tokens_per_second(tmp_path, clock, monkeypatch):
-    monkeypatch.setattr(watchable, "_peak", lambda _: 1000.0)
-    curve = Curve(tmp_path / "run", 2, [], CPU)
+    monkeypatch.setattr(watchable, "_peak", lambda _: 500.0)
+    curve = Curve(tmp_path / "run", 2, [], CPU, processes=2)
     clock.seconds = 2.0
     assert curve.note(row(1), samples=4, tokens=100, flops=500.0) == {"tokens/s": "50"}
     clock.seconds = 3.0

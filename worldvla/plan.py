@@ -19,6 +19,7 @@ from worldvla.costs.room import Place, fewest, refusals, shown
 from worldvla.costs.runs import Experiment, read_experiment
 from worldvla.costs.stages import CORE_FLOPS, GB, UTILISATION, Cost, costs, trained
 from worldvla.model import placement
+from worldvla.model.size import Size
 from worldvla.reporting.markdown import table
 from worldvla.running.cores import num_cores
 from worldvla.running.devices import DEVICES, Device, gpu_names, known_device
@@ -112,9 +113,7 @@ def described(experiment: Experiment, gpu: Device | None, found: Sequence[Cost])
     blank = ["", "", *([""] if gpu else [])]
     rows.append(["sum", *blank, *(number(value) for value in (sums if gpu else [sums[0], sums[2]]))])
     suites, runs = ", ".join(experiment.footage), trained(experiment)
-    largest = (
-        f", the largest of {shown(max(placement.num_weights(run.config) for run in runs))} weights" if runs else ""
-    )
+    largest = f", the largest of {shown(max(Size.of(run.config).total for run in runs))} weights" if runs else ""
     title = (
         f"Scale `{experiment.scale}`, benchmark `{experiment.benchmark}`, {experiment.demonstrations} demonstrations, suites "
         f"{suites or 'none'}: {len(runs)} trainings{largest}."

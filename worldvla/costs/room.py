@@ -15,7 +15,7 @@ from worldvla.costs.stages import (
     trained,
     training_bytes,
 )
-from worldvla.model import placement
+from worldvla.model.size import Size
 from worldvla.running.devices import DEVICES, Device
 from worldvla.running.machine import GPU_TOKENS, Machine, TrainingMachine
 
@@ -51,7 +51,7 @@ def _training(experiment: Experiment, place: Place, spread: TrainingMachine) -> 
     if place.gpu is None:
         needed += PROCESS_GB * GB
     if needed > limit:
-        weights = placement.num_weights(run.config)
+        weights = Size.of(run.config).total
         yield (
             f"train of {run.name}-{run.suite}: {shown(weights)} weights need {_gb(needed)} {_where(place)}, "
             f"{_gb(weights * 18 / spread.processes)} of them whatever the samples; {_gb(limit)} are usable; smallest change: "

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from worldvla.costs.runs import Experiment, Run, counts, given, query, samples_trained, training_flops
 from worldvla.model import placement
-from worldvla.model.size import Size
+from worldvla.model.size import Size, activation_bytes
 from worldvla.running.devices import Device
 from worldvla.running.machine import TrainingMachine
 from worldvla.tokenizers.vqgan import VQGAN, VQGANConfig
@@ -105,7 +105,7 @@ def training_bytes(run: Run, spread: TrainingMachine) -> float:
     if spread.recompute:
         held += 4 * tokens * size.width * size.layers
         config = dataclasses.replace(config, num_layers=1)
-    held += placement.activation_bytes(config, tokens, train.dropout)
+    held += activation_bytes(config, tokens, train.dropout)
     return held + placement.logits_bytes(run.config, samples * answered, cuda)
 
 
@@ -180,11 +180,11 @@ def _train(experiment: Experiment, speed: Speed, spread: TrainingMachine) -> Cos
     for run in runs:
         cores, gpu = training_hours(run, speed)
         core_hours, gpu_hours = core_hours + cores, gpu_hours + gpu
-        disk += 4 * placement.num_weights(run.config) / GB
+        disk += 4 * Size.of(run.config).total / GB
     if not runs:
         return None
     held = max(training_bytes(run, spread) for run in runs) / GB
-    work = max(12 * placement.num_weights(run.config) for run in runs) / GB
+    work = max(12 * Size.of(run.config).total for run in runs) / GB
     memory = (PROCESS_GB, held) if speed.gpu else (PROCESS_GB + held, 0)
     return Cost("train", len(runs), *memory, core_hours, gpu_hours, DVC_COPIES * disk, work)
 
@@ -206,7 +206,7 @@ def _rollout(experiment: Experiment, speed: Speed) -> Cost | None:
         cores, gpu = query_hours(run, speed)
         core_hours += steps * SIMULATION_S[_scenes(experiment)] / 3600 + steps / run.rollout.chunk * cores
         gpu_hours += steps / run.rollout.chunk * gpu
-        released += 0 if run.train else 2 * placement.num_weights(run.config) / GB
+        released += 0 if run.train else 2 * Size.of(run.config).total / GB
     if not runs:
         return None
     return Cost(

@@ -1,6 +1,5 @@
 """Where a model runs, as which type, and whether it fits there, by arithmetic and before it is read."""
 
-import functools
 from pathlib import Path
 
 import psutil
@@ -45,7 +44,6 @@ def training(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if device.type == "cuda" or has_bf16 else torch.float32
 
 
-@functools.cache
 def num_weights(config: ChameleonConfig) -> int:
     """Return the number of weights of a model."""
     with torch.device("meta"):
@@ -60,15 +58,6 @@ def cache_bytes(config: ChameleonConfig, batch: int, tokens: int, dtype: torch.d
 def logits_bytes(config: ChameleonConfig, answered: int, device: torch.device) -> int:
     """Return the bytes that the logits of a loss of ``answered`` tokens take at a time: fp32, and as much to sum them up."""
     return 8 * min(answered, block_size(config.vocab_size, device)) * config.vocab_size
-
-
-def activation_bytes(config: ChameleonConfig, tokens: int, dropout: float) -> int:
-    """Return the bytes that a training in bf16 keeps of a step's tokens for the gradients, at most: no layer is computed twice.
-
-    Per token and layer 42 bytes of each channel and 8 of each of the MLP's, and what dropout remembers; a CPU keeps less.
-    """
-    layer = (42 + (4 if dropout else 0)) * config.hidden_size + 8 * config.intermediate_size
-    return tokens * config.num_layers * layer
 
 
 def check_room(config: ChameleonConfig, bytes_per_weight: int, held: int, device: torch.device, what: str) -> None:

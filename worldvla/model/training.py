@@ -1,7 +1,7 @@
 """Training of one run: on a CPU deterministic, and resumable bit for bit."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,11 @@ from worldvla.model.batches import Batch, Windows, batch_indices, collate
 from worldvla.model.chameleon import Chameleon
 from worldvla.model.config import ChameleonConfig
 from worldvla.model.losses import CLASSES, AnswerLoss, Loss
-from worldvla.model.size import Size
+from worldvla.model.size import Size, work_of
 from worldvla.params.train import TrainParams
 from worldvla.running.console import Progress
 from worldvla.running.unfinished import Clock, checkpoint_file, read_checkpoint
 from worldvla.running.watchable import Curve
-from worldvla.sequences import IGNORED, Sample
 from worldvla.vocabulary import Vocabulary
 
 VALIDATION_SAMPLES = 256
@@ -132,12 +131,6 @@ def train(
     bar.close()
     watched.close()
     return Trained(model.to("cpu").eval(), curve, clock.seconds())
-
-
-def work_of(samples: Sequence[Sample], size: Size) -> tuple[int, int, float]:
-    """Return the number of samples, of their tokens, and the FLOPs of training on them."""
-    counts = [(sample.tokens.size, int((sample.labels != IGNORED).sum())) for sample in samples]
-    return len(samples), sum(tokens for tokens, _ in counts), sum(size.training(*count) for count in counts)
 
 
 def check(params: TrainParams, ids: Vocabulary, start: Path | None) -> ChameleonConfig:

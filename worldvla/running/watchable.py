@@ -35,12 +35,16 @@ class Curve:
         num_steps: of the whole training.
         rows: of the steps that earlier sittings have done.
         device: that trains.
+        processes: that share the training, each with such a device; what is noted is of all of them.
     """
 
-    def __init__(self, path: Path | None, num_steps: int, rows: Sequence[Row], device: torch.device) -> None:
+    def __init__(
+        self, path: Path | None, num_steps: int, rows: Sequence[Row], device: torch.device, processes: int = 1
+    ) -> None:
         self._path, self._device = path, device
         self._length = math.ceil(num_steps / ROWS)
-        self._peak = _peak(device)
+        peak = _peak(device)
+        self._peak = peak and processes * peak
         self._lines: list[dict[str, Any]] = []
         self._stretch: list[Row] = []
         self._speeds: dict[str, float | None] = dict.fromkeys(SPEEDS)
