@@ -39,16 +39,16 @@ def clock(monkeypatch):
 
 
 def test_speeds_are_those_of_each_stretch_and_the_progress_says_tokens_per_second(tmp_path, clock, monkeypatch):
-    monkeypatch.setattr(watchable, "_peak", lambda _: 500.0)
+    monkeypatch.setattr(watchable, "_peak", lambda _: 1000.0)
     curve = Curve(tmp_path / "run", 2, [], CPU, processes=2)
     clock.seconds = 2.0
-    assert curve.note(row(1), samples=4, tokens=100, flops=500.0) == {"tokens/s": "50"}
+    assert curve.note(row(1), samples=4, tokens=100, flops=500.0) == {"tokens/s": "100"}
     clock.seconds = 3.0
-    assert curve.note(row(2, validation=0.5), samples=4, tokens=3000, flops=500.0) == {"tokens/s": "3,000"}
+    assert curve.note(row(2, validation=0.5), samples=4, tokens=3000, flops=500.0) == {"tokens/s": "6,000"}
     curve.close()
     first, second = read(tmp_path / "run")
     assert list(first) == ["step", "loss", "code", "validation_loss", *SPEEDS]
-    assert [first[name] for name in ("step", "samples/s", "tokens/s", "MFU")] == ["1", "2", "50", "0.25"]
+    assert [first[name] for name in ("step", "samples/s", "tokens/s", "MFU")] == ["1", "4", "100", "0.25"]
     assert [second[name] for name in ("code", "validation_loss", "MFU")] == ["", "0.5", "0.5"]
     assert float(second["memory GB"]) > 0.01
     assert Image.open(tmp_path / "run.png").size[0] > 400

@@ -35,7 +35,7 @@ class Curve:
         num_steps: of the whole training.
         rows: of the steps that earlier sittings have done.
         device: that trains.
-        processes: that share the training, each with such a device; what is noted is of all of them.
+        processes: that share the training, each with such a device; the others are taken to do as much as this one.
     """
 
     def __init__(
@@ -43,8 +43,7 @@ class Curve:
     ) -> None:
         self._path, self._device = path, device
         self._length = math.ceil(num_steps / ROWS)
-        peak = _peak(device)
-        self._peak = peak and processes * peak
+        self._peak, self._processes = _peak(device), processes
         self._lines: list[dict[str, Any]] = []
         self._stretch: list[Row] = []
         self._speeds: dict[str, float | None] = dict.fromkeys(SPEEDS)
@@ -60,9 +59,9 @@ class Curve:
 
         Args:
             row: of the training's curve; what was not measured is None.
-            samples: of the step.
+            samples: of the step, of this process.
             tokens: of them, paddings not counted.
-            flops: of the step by the model's arithmetic, recomputation not counted.
+            flops: of them by the model's arithmetic, recomputation not counted.
         """
         self._samples, self._tokens, self._flops = self._samples + samples, self._tokens + tokens, self._flops + flops
         if self._add(row, lambda line: self._measured()):
@@ -114,8 +113,8 @@ class Curve:
     def _measured(self) -> dict[str, float | None]:
         seconds = max(1e-9, time.monotonic() - self._began)
         self._speeds = {
-            "samples/s": self._samples / seconds,
-            "tokens/s": self._tokens / seconds,
+            "samples/s": self._processes * self._samples / seconds,
+            "tokens/s": self._processes * self._tokens / seconds,
             "MFU": self._flops / seconds / self._peak if self._peak else None,
             "memory GB": _memory(self._device) / 1e9,
         }
