@@ -144,7 +144,7 @@ def test_seven_billion_weights_are_refused_with_the_gpus_that_hold_them(ladder):
     assert not refused(ladder["paper"], EIGHT_H100)
     (sentence,) = refused(ladder["paper"], one, training_processes=2, training_tokens=8192)
     assert sentence == (
-        "train: machine.yaml spreads it over 2 processes; this machine has 1 GPUs; smallest change: training_processes: 1 in "
+        "train: machine.yaml spreads it over 2 processes; this machine has 1 of H100; smallest change: training_processes: 1 in "
         "machine.yaml"
     )
 

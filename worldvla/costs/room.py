@@ -59,7 +59,8 @@ def _training(experiment: Experiment, place: Place, spread: TrainingMachine) -> 
         )
     elif place.num_gpus is not None and place.gpu and spread.processes > place.num_gpus:
         yield (
-            f"train: machine.yaml spreads it over {spread.processes} processes; this machine has {place.num_gpus} GPUs; "
+            f"train: machine.yaml spreads it over {spread.processes} processes; this machine has {place.num_gpus} of "
+            f"{place.gpu.name}; "
             f"smallest change: training_processes: {place.num_gpus} in machine.yaml"
         )
 
