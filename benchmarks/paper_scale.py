@@ -1,179 +1,76 @@
-"""What the paper's runs cost, by calculation: nothing here is measured, and no model is made.
+"""What the paper's runs cost, and the ladder of scales: nothing here is measured, and no model is made.
 
     python -m benchmarks.paper_scale
 
-Runs and sizes are those of params.yaml and conf/paper.yaml on all four LIBERO suites, token counts those of the product's
-own samples. docs/paper_scale.md holds what this prints.
+Runs and sizes are those of params.yaml and conf/paper.yaml on all four LIBERO suites, counts those of ``./run plan``.
+docs/paper_scale.md holds what this prints.
 """
 
-import tempfile
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
-import yaml
 
+from worldvla.costs.footage import PUBLISHED
+from worldvla.costs.pages import only
+from worldvla.costs.room import shown
+from worldvla.costs.runs import Experiment, Run, counts, query, read_experiment, samples_per_epoch, training_flops
+from worldvla.costs.stages import (
+    SIMULATION_S,
+    UTILISATION,
+    Speed,
+    costs,
+    generation_hours,
+    query_hours,
+    trained,
+)
 from worldvla.model import placement
-from worldvla.model.config import ChameleonConfig
-from worldvla.params import strict
-from worldvla.params.resolve import resolve
-from worldvla.params.train import FinetuneParams, TrainParams
-from worldvla.sequences import Sample, action_prompt, action_sample, video_sample, world_prompt, world_sample
-from worldvla.simulation.tasks import task_names
-from worldvla.vocabulary import CHAMELEON
+from worldvla.model.size import Size, activation_bytes
+from worldvla.plan import LADDER, Place, changes, elapsed, number
+from worldvla.running.devices import Device, known_device
+from worldvla.running.machine import Machine
 
-# Kept demonstrations and their steps: the suites without no-ops that OpenVLA publishes. Ours may differ by a few.
-EPISODES = {"spatial": (432, 52_970), "object": (454, 66_984), "goal": (428, 52_042), "long": (379, 101_469)}
-TRAINED_ON = {"train": 0.9, "all": 1.0}  # shares of the episodes, under `split: paper`
 EPOCHS = 40  # of the release's scripts
-TEXT = 20  # tokens of a prompt, about
 ROLLOUTS = 500  # 10 tasks of 50
 
-PEAK = 989e12  # FLOP/s of an H100 in bf16, dense
-UTILISATION = 0.4  # assumed
-BANDWIDTH = 3.35e12  # bytes/s of its memory
-SIMULATION_S = 0.09  # a control step with its picture on one core: 11.2 per second are reported for LIBERO with EGL
 
-
-@dataclass(frozen=True)
-class Size:
-    """The transformer: parameters that multiply every token, those of the head, and all; width and layers."""
-
-    body: int
-    head: int
-    total: int
-    width: int
-    layers: int
-
-    def forward(self, tokens: int, answered: int, seen: int | None = None) -> float:
-        """Return the FLOPs of a forward pass; attention is counted in full, as a dense mask makes it.
-
-        Args:
-            tokens: fed.
-            answered: those that the head is applied to.
-            seen: keys that each of them may see; the tokens themselves by default.
-        """
-        attention = 4 * self.layers * self.width * tokens * (seen or tokens)
-        return 2 * (self.body * tokens + self.head * answered) + attention
-
-    def cache(self, tokens: int) -> int:
-        """Return the bytes of the keys and values of some tokens in bf16."""
-        return 2 * 2 * self.layers * self.width * tokens
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training, as resolved; ``steps_max`` are the control steps of its rollouts, None without any."""
-
-    name: str
-    suite: str
-    pixels: int
-    train: TrainParams
-    steps_max: int | None
-    environments: int
-
-
-def runs() -> list[Run]:
-    """Return every run of params.yaml at the paper's scale."""
-    params = strict.read_yaml(Path("params.yaml"))
-    params |= {
-        "scale": "paper",
-        "benchmark": "libero",
-        "demonstrations": "hub",
-        "looks": "published",
-        "suites": list(EPISODES),
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "params.yaml"
-        path.write_text(yaml.safe_dump(params))
-        files = {name: yaml.safe_load(text) for name, text in resolve(path, Path("conf"), task_names).items()}
-    found = []
-    for name, variant in files["report"]["report"]["variants"].items():
-        for suite in EPISODES:
-            sections = files[f"{name}-{suite}"]
-            cls, section = (TrainParams, "train") if "train" in sections else (FinetuneParams, "finetune")
-            rollout = sections.get("rollout", {})
-            train = strict.build(cls, sections[section], f"{name}-{suite}: {section}")
-            limit, environments = rollout.get("max_steps"), rollout.get("environments", 1)
-            found.append(Run(name, suite, variant["pixels"], train, limit, environments))
+def device(name: str) -> Device:
+    found = known_device(name)
+    assert found is not None
     return found
 
 
-def shape(params: TrainParams) -> ChameleonConfig:
-    """Return the sizes of a run's model."""
-    return ChameleonConfig(
-        CHAMELEON.size, params.hidden_size, params.num_layers, params.num_heads, params.intermediate_size
-    )
+H100 = device("H100")
+# What each scale is made for: cores, and GPUs.
+MADE_FOR: dict[str, tuple[int, Device | None, int]] = {
+    "smoke": (2, None, 0),
+    "mini": (2, None, 0),
+    "libero": (2, None, 0),
+    "single": (8, device("RTX 4090"), 1),
+    "paper": (128, H100, 8),
+}
 
 
-def size(params: TrainParams) -> Size:
-    """Return the parameters of the product's own model, built without memory."""
-    total = placement.num_weights(shape(params))
-    table = CHAMELEON.size * params.hidden_size  # embedding and head are as large
-    return Size(total - 2 * table, table, total, params.hidden_size, params.num_layers)
+def experiment(scale: str) -> Experiment:
+    """Return a scale with the demonstrations that it is made for, and all else as in params.yaml."""
+    return read_experiment(Path("params.yaml"), Path("conf"), changes(scale))
 
 
-def sample(kind: str, params: TrainParams, pixels: int) -> Sample:
-    """Return a sample of a kind, all zeros."""
-    codes, bins, text = np.zeros((pixels // 16) ** 2, np.int64), np.zeros((params.chunk, 7), np.int64), [0] * TEXT
-    images = [codes] * params.history
-    if kind == "action":
-        return action_sample(CHAMELEON, text, images, bins)
-    if kind == "video":
-        return video_sample(CHAMELEON, text, images, [codes] * params.num_future)
-    rounds = params.rounds or 1
-    return world_sample(CHAMELEON, text, [codes] * (rounds + 1), np.zeros((rounds, 7), np.int64))
+def hours_of_epochs(run: Run, model: Size) -> float:
+    """Return an H100's hours for the release's epochs of a run."""
+    assert run.train is not None
+    flops = sum(EPOCHS * samples_per_epoch(kind, run) * training_flops(kind, run, model) for kind in run.train.samples)
+    return Speed(H100).hours(flops)[1]
 
 
-def training_flops(kind: str, params: TrainParams, pixels: int, model: Size) -> float:
-    """Return the FLOPs of one sample: the backward pass counts twice the forward."""
-    made = sample(kind, params, pixels)
-    return 3 * model.forward(made.layout.length, int((made.labels >= 0).sum()))
-
-
-def samples_per_epoch(kind: str, run: Run) -> float:
-    """Return the windows of a suite's episodes (see ``worldvla.sequences.action_windows`` and the others)."""
-    episodes, steps = EPISODES[run.suite]
-    lost = {"action": run.train.chunk - 1, "world": run.train.rounds or 1, "video": run.train.num_future}[kind]
-    return TRAINED_ON[run.train.episodes] * (steps - lost * episodes)
-
-
-def training_hours(run: Run, model: Size, pixels: int) -> float:
-    """Return an H100's hours for a run of the release's epochs, which are those in conf/paper.yaml."""
-    total = 0.0
-    for kind in run.train.samples:
-        total += EPOCHS * samples_per_epoch(kind, run) * training_flops(kind, run.train, pixels, model)
-    return total / (PEAK * UTILISATION) / 3600
-
-
-def query_seconds(run: Run, model: Size) -> float:
-    """Return an H100's seconds for one chunk: reading the prompt, and its share of the passes that choose bins."""
-    codes = np.zeros((run.pixels // 16) ** 2, np.int64)
-    prompt = action_prompt(CHAMELEON, [0] * TEXT, [codes] * run.train.history).size
-    passes = 7 if run.train.mask == "action" else 7 * run.train.chunk
-    read = 2 * model.total / run.environments + model.cache(prompt)  # weights once for all environments
-    return model.forward(prompt, 0) / (PEAK * UTILISATION) + passes * read / BANDWIDTH
-
-
-def rollout_costs(run: Run, model: Size) -> tuple[float, float, float, float]:
+def rollout_costs(run: Run) -> tuple[float, float, float, float]:
     """Return core-hours of the simulator and an H100's hours, if episodes are as long as demonstrations, or never end."""
-    assert run.steps_max is not None
-    episodes, steps = EPISODES[run.suite]
-    lengths = (steps / episodes, run.steps_max)
-    cores = [ROLLOUTS * length * SIMULATION_S / 3600 for length in lengths]
-    gpus = [ROLLOUTS * length / run.train.chunk * query_seconds(run, model) / 3600 for length in lengths]
+    assert run.rollout is not None
+    lengths = (run.footage.length, run.rollout.max_steps)
+    cores = [ROLLOUTS * length * SIMULATION_S["published"] / 3600 for length in lengths]
+    asked = query_hours(run, Speed(H100))[1] / run.rollout.chunk
+    gpus = [ROLLOUTS * length * asked for length in lengths]
     return cores[0], cores[1], gpus[0], gpus[1]
-
-
-def generation_hours(model: Size, pixels: int, clips: int = 32, frames: int = 50) -> float:
-    """Return an H100's hours to predict the held-out tenth of every suite, with true and with shuffled actions."""
-    count = sum(round(0.1 * episodes) for episodes, _ in EPISODES.values())
-    codes = (pixels // 16) ** 2
-    prompt = world_prompt(CHAMELEON, [0] * TEXT, np.zeros(codes, np.int64), np.zeros(7, np.int64)).size
-    read = 2 * model.total + clips * model.cache(prompt + codes // 2)
-    seconds = 2 * (frames - 1) * (count / clips) * codes * read / BANDWIDTH
-    return seconds / 3600
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -182,46 +79,48 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def samples_table(model: Size, runs_of_all_data: dict[str, Run]) -> str:
-    rows = []
+def samples_table(by_suite: dict[str, Run]) -> str:
+    rows, model = [], Size.of(by_suite["spatial"].config)
     for kind, suite in (("action", "spatial"), ("action", "long"), ("world", "spatial")):
-        params = runs_of_all_data[suite].train
         for pixels in (256, 512):
-            made, flops = sample(kind, params, pixels), training_flops(kind, params, pixels, model)
-            tokens, answered = made.layout.length, int((made.labels >= 0).sum())
+            run = replace(by_suite[suite], pixels=pixels)
+            tokens, answered = counts(kind, run)
+            flops = training_flops(kind, run, model)
             attention = 3 * 4 * model.layers * model.width * tokens**2 / flops
-            what = f"{kind}, K = {params.chunk}" if kind == "action" else kind
-            counts = [f"{tokens:,}", f"{answered:,}", f"{100 * attention:.0f} %"]
-            rows.append([f"{what}, {pixels} px", *counts, f"{flops / 1e12:.1f}", f"{PEAK * UTILISATION / flops:.1f}"])
+            what = f"{kind}, K = {run.train.chunk}" if kind == "action" and run.train else kind
+            speed = H100.flops * UTILISATION / flops
+            row = [f"{tokens:,}", f"{answered:,}", f"{100 * attention:.0f} %", f"{flops / 1e12:.1f}", f"{speed:.1f}"]
+            rows.append([f"{what}, {pixels} px", *row])
     return table(["sample", "tokens", "answered", "attention", "TFLOP", "samples/s of an H100"], rows)
 
 
-def hours_table(model: Size, by_name: dict[str, dict[str, Run]]) -> str:
+def hours_table(by_name: dict[str, dict[str, Run]], model: Size) -> str:
     rows = []
     for name, by_suite in by_name.items():
-        hours = [training_hours(run, model, run.pixels) for run in by_suite.values()]
+        hours = [hours_of_epochs(run, model) for run in by_suite.values()]
         pixels = by_suite["spatial"].pixels
         rows.append([f"{name}, {pixels} px", *(f"{value:,.0f}" for value in hours), f"{sum(hours):,.0f}"])
-    return table([f"H100-hours, {EPOCHS} epochs", *EPISODES, "sum"], rows)
+    return table([f"H100-hours, {EPOCHS} epochs", *PUBLISHED, "sum"], rows)
 
 
-def totals_table(model: Size, everything: list[Run]) -> str:
+def totals_table(runs: list[Run], model: Size) -> str:
     def ablations_at(pixels: int) -> float:
-        sizes = [run.pixels if run.name.startswith("all_data") else pixels for run in everything]
-        return sum(training_hours(run, model, size) for run, size in zip(everything, sizes, strict=True))
+        sizes = [run if run.name.startswith("all_data") else replace(run, pixels=pixels) for run in runs]
+        return sum(hours_of_epochs(run, model) for run in sizes)
 
     rows = [[f"{EPOCHS} epochs, ablations at {pixels} px", f"{ablations_at(pixels):,.0f}"] for pixels in (256, 512)]
-    return table([f"all {len(everything)} trainings", "H100-hours"], rows)
+    return table([f"all {len(runs)} trainings", "H100-hours"], rows)
 
 
-def asking_table(model: Size, everything: list[Run]) -> str:
-    rolled = [rollout_costs(run, model) for run in everything if run.steps_max is not None]
+def asking_table(runs: list[Run]) -> str:
+    rolled = [rollout_costs(run) for run in runs if run.rollout is not None]
     cores, cores_max, gpus, gpus_max = (sum(column) for column in zip(*rolled, strict=True))
     rows = [
         [f"{len(rolled)} x {ROLLOUTS} rollouts", f"{cores:,.0f} to {cores_max:,.0f}", f"{gpus:.0f} to {gpus_max:.0f}"]
     ]
     for pixels in (256, 512):
-        hours = 2 * generation_hours(model, pixels)
+        drawn = [replace(run, pixels=pixels) for run in runs if run.generate is not None]
+        hours = sum(generation_hours(run, Speed(H100))[1] for run in drawn)
         rows.append([f"clips of 50 frames of two models, {pixels} px", "0", f"{hours:.1f}"])
     return table(["asking the models", "core-hours of the simulator", "H100-hours, at least"], rows)
 
@@ -239,40 +138,82 @@ def memory_table(model: Size) -> str:
     return table(["memory without activations", "bytes per parameter: weights, gradients, AdamW", "GB"], rows)
 
 
-def held_table(params: TrainParams) -> str:
-    config, bf16 = shape(params), torch.bfloat16
-    rows = []
+def held_table(run: Run) -> str:
+    assert run.train is not None
+    config, bf16, rows = run.config, torch.bfloat16, []
     for pixels in (256, 512):
-        codes = np.zeros((pixels // 16) ** 2, np.int64)
-        query = action_prompt(CHAMELEON, [0] * TEXT, [codes] * params.history).size + 7 * params.chunk
-        frame = sample("world", params, pixels).layout.length
-        for what, batch, tokens in ((f"10 queries of {params.history} frames", 10, query), ("32 clips", 32, frame)):
+        seen = replace(run, pixels=pixels)
+        frame, answered = counts("world", seen)
+        asked = query(seen) + 7 * run.train.chunk
+        for what, batch, tokens in ((f"10 queries of {run.train.history} frames", 10, asked), ("32 clips", 32, frame)):
             held = placement.cache_bytes(config, batch, tokens, bf16)
             rows.append([f"keys and values of {what}, {pixels} px", f"{held / 1e9:.1f}"])
-    answered = int((sample("world", params, 512).labels >= 0).sum())
-    logits = placement.logits_bytes(config, 8 * answered, torch.device("cuda"))
-    rows.append([f"logits of a loss of 8 x {answered:,} tokens, a block at a time", f"{logits / 1e9:.1f}"])
+        kept = activation_bytes(config, counts("action", seen)[0], run.train.dropout)
+        rows.append([f"what a training keeps of a sample, K = {run.train.chunk}, {pixels} px", f"{kept / 1e9:.1f}"])
+        if pixels == 512:
+            logits = placement.logits_bytes(config, 8 * answered, torch.device("cuda"))
+            rows.append([f"logits of a loss of 8 x {answered:,} tokens, a block at a time", f"{logits / 1e9:.1f}"])
     return table(["held beside the weights", "GB"], rows)
+
+
+def ladder_table() -> str:
+    rows = []
+    for scale in LADDER:
+        cores, gpu, num_gpus = MADE_FOR[scale]
+        whole = experiment(scale)
+        spread = Machine().training_with(num_gpus)
+        place = Place(cores, 0.0, 0.0, 1, gpu, num_gpus)
+        hours = []
+        for part in (only(whole, "table3"), whole):
+            found = costs(part, gpu, spread)
+            hours.append(elapsed(found, place, spread))
+        largest = max(Size.of(run.config).total for run in trained(whole))
+        training = next(cost for cost in found if cost.stage == "train")
+        disk = sum(cost.disk_gb for cost in found)
+        hardware = f"{cores} cores" + (f", {num_gpus} x {gpu.name}" if gpu else "")
+        rows.append(
+            [
+                f"`{scale}`, {', '.join(whole.footage)}",
+                hardware,
+                shown(largest),
+                number(training.gpu_gb if gpu else training.cpu_gb),
+                *(number(value) for value in hours),
+                number(disk),
+            ]
+        )
+    return table(
+        [
+            "scale, suites",
+            "made for",
+            "weights",
+            "GB of a training's process",
+            "hours of table 3",
+            "hours of all",
+            "GB on disk",
+        ],
+        rows,
+    )
 
 
 def report() -> str:
     """Return all tables."""
-    everything = runs()
+    runs = trained(experiment("paper"))
     by_name: dict[str, dict[str, Run]] = {}
-    for run in everything:
+    for run in runs:
         by_name.setdefault(run.name, {})[run.suite] = run
-    model = size(everything[0].train)
+    model = Size.of(runs[0].config)
     first = (
         f"{model.total / 1e9:.3f} B parameters, {model.body / 1e9:.3f} B of them in the layers that every token passes. "
         "By calculation, not measured."
     )
     tables = [
-        samples_table(model, by_name["all_data"]),
-        hours_table(model, by_name),
-        totals_table(model, everything),
-        asking_table(model, everything),
+        samples_table(by_name["all_data"]),
+        hours_table(by_name, model),
+        totals_table(runs, model),
+        asking_table(runs),
         memory_table(model),
-        held_table(by_name["all_data"]["spatial"].train),
+        held_table(by_name["all_data"]["spatial"]),
+        ladder_table(),
     ]
     return "\n\n".join([first, *tables])
 

@@ -30,6 +30,7 @@ from worldvla.running.machine import read_machine
 from worldvla.running.ranks import rank
 from worldvla.running.timing import write_timing
 from worldvla.running.unfinished import finish, work_folder
+from worldvla.running.watchable import CURVES
 from worldvla.tokenizers.action import ActionTokenizer
 from worldvla.tokenizers.image import ImageTokenizer
 from worldvla.tokenizers.text import TextTokenizer
@@ -108,7 +109,7 @@ def _train(
     work = work_folder("train", digests)
     data = {name: value for name, value in digests.items() if name != "params"}
     spread.ranks.check_same({"params": digests["params"], "code": value_digest(code_digests("train")), "data": data})
-    trained = train(settings, ids, images.codebook, samples, validation, work, start, spread)
+    trained = train(settings, ids, images.codebook, samples, validation, work, start, spread, CURVES / out.name)
     if trained is None:
         return  # another process has it
     with atomic_folder(out) as folder:

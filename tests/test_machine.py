@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from worldvla.running import machine
-from worldvla.running.machine import Machine, Share, read_machine
+from worldvla.running.machine import Machine, Share, TrainingMachine, read_machine
 
 
 @pytest.fixture
@@ -58,6 +58,13 @@ def test_a_file_of_comments_says_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "machine.yaml").write_text("# workers: 3\n")
     assert read_machine() == Machine()
+
+
+def test_a_training_takes_all_gpus_and_is_sparing_there_unless_the_file_says_otherwise():
+    assert Machine().training_with(8) == TrainingMachine(8, 16_384, True)
+    assert Machine().training_with(0) == TrainingMachine(1, None, False)
+    said = Machine(training_processes=2, training_tokens=8192, training_recompute=False)
+    assert said.training_with(8) == said.training_with(0) == TrainingMachine(2, 8192, False)
 
 
 def test_only_the_gpus_that_may_be_used_count(monkeypatch, box):

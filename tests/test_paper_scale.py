@@ -1,10 +1,14 @@
 """The paper's sizes resolve, are the paper's, and the page that says what they cost is up to date."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks import paper_scale
+from worldvla.costs import runs as counting
+from worldvla.costs.stages import trained
+from worldvla.model.size import Size
 from worldvla.params import strict
 from worldvla.params.tokenizer import CHAMELEON, TokenizerParams
 from worldvla.tokenizers.vqgan import VQGANConfig
@@ -15,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module")
 def runs():
-    return paper_scale.runs()
+    return trained(paper_scale.experiment("paper"))
 
 
 def test_every_run_of_every_table_resolves_with_the_paper_s_settings(runs):
@@ -37,8 +41,9 @@ def test_every_run_of_every_table_resolves_with_the_paper_s_settings(runs):
 
 def test_the_model_is_chameleon_7b_and_the_tokenizer_the_published_one(runs):
     assert (
-        round(paper_scale.size(runs[0].train).total / 1e9, 3) == 7.013
+        round(Size.of(runs[0].config).total / 1e9, 3) == 7.013
     )  # transformers' has 7.014, for its norms are of every head
+    assert runs[0].config == counting.SEVEN_B
     assert VQGANConfig(**CHAMELEON) == VQGANConfig()  # what params know of it
     sizes = strict.read_yaml(REPOSITORY / "conf/paper.yaml")["tokenizer"]
     assert (
@@ -51,7 +56,7 @@ def test_every_suite_is_trained_for_the_release_s_epochs(runs):
     steps = {}
     for run in runs:
         if run.train.episodes == "all":
-            steps[run.suite] = run.train.num_steps(round(paper_scale.samples_per_epoch("action", run)))
+            steps[run.suite] = run.train.num_steps(round(counting.samples_per_epoch("action", run)))
         assert run.train.epochs == paper_scale.EPOCHS
         assert run.train.decay_start == 1.0  # a constant rate
     assert steps == pytest.approx({"spatial": 64_052, "object": 81_460, "goal": 62_910, "long": 122_573}, rel=1e-3)
@@ -59,9 +64,9 @@ def test_every_suite_is_trained_for_the_release_s_epochs(runs):
 
 def test_samples_are_as_long_as_the_release_s(runs):
     """The lengths for about 20 tokens of text that were computed from the released code."""
-    params = {run.suite: run.train for run in runs if run.name == "action_world_chunk_mask"}
+    by_suite = {run.suite: run for run in runs if run.name == "action_world_chunk_mask"}
     lengths = {
-        (kind, suite, pixels): paper_scale.sample(kind, params[suite], pixels).layout.length
+        (kind, suite, pixels): counting.counts(kind, replace(by_suite[suite], pixels=pixels))[0]
         for kind, suite in (("action", "goal"), ("action", "long"), ("world", "goal"))
         for pixels in (256, 512)
     }
@@ -76,8 +81,9 @@ def test_samples_are_as_long_as_the_release_s(runs):
 
 
 def test_flops_follow_from_parameters_tokens_and_attention():
-    model = paper_scale.Size(body=10, head=3, total=16, width=2, layers=5)
+    model = Size(body=10, head=3, total=16, width=2, layers=5)
     assert model.forward(tokens=7, answered=4) == 2 * (10 * 7 + 3 * 4) + 5 * (2 * 7 * 7 * 2 + 2 * 7 * 7 * 2)
+    assert model.training(7, 4) == 3 * model.forward(7, 4)
     assert model.cache(3) == 3 * 5 * 2 * 2 * 2  # tokens, layers, width, keys and values, bytes
 
 

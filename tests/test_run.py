@@ -22,6 +22,7 @@ case "$*" in
         echo venv >>"$MACHINE/log" ;;
     '-m pip'*) echo "$*" >>"$MACHINE/log"; [ ! -e "$MACHINE/lacks_network" ]; exit ;;
     '-m pipeline.parallel'*) echo "$*" >>"$MACHINE/log" ;;
+    '-m worldvla.plan'*) echo "$*" >>"$MACHINE/log"; exit 1 ;;
     '-m pytest'*) echo "$*" >>"$MACHINE/log"; exit 3 ;;
 esac
 """
@@ -124,6 +125,12 @@ def test_released_refuses_another_suite_before_anything_is_changed(machine):
     line = "run: unknown suite 'gaol'; known: spatial, object, goal, long"
     assert machine.run("released", "spatial", "gaol") == (1, line)
     assert not [line for line in machine.log() if "parallel" in line]
+
+
+def test_a_plan_needs_no_repository_and_says_by_its_exit_code_whether_all_fits(machine):
+    assert machine.run("plan", "--scale", "paper")[0] == 1
+    assert machine.log()[-1] == "-m worldvla.plan --scale paper"
+    assert not (machine.checkout / ".git").exists()
 
 
 def test_the_exit_code_of_the_tests_is_passed_on(machine):

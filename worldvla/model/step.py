@@ -17,6 +17,7 @@ from worldvla.model.losses import AnswerLoss, Loss
 from worldvla.model.ranks import Ranks
 from worldvla.model.sharding import release, share_gradients
 from worldvla.params.train import TrainParams
+from worldvla.sequences import Sample
 
 BUCKET = {"cpu": 1, "cuda": 64}  # lengths of sequences: few shapes on a GPU, and multiples that its kernels like
 
@@ -27,11 +28,13 @@ class Share:
 
     Attributes:
         forwards: the parts of each forward, on the CPU; as many forwards as every other process has.
+        own: this process's samples.
         num_own: the first so many are this process's samples; the others add nothing.
         weight: of the answered tokens of all processes [4], see ``AnswerLoss.weigh``.
     """
 
     forwards: list[list[Batch]]
+    own: list[Sample]
     num_own: int
     weight: Tensor
 
@@ -67,7 +70,7 @@ class Steps:
         weight = self.ranks.summed(torch.stack(weights).sum(dim=0) if weights else torch.zeros(4, dtype=torch.double))
         if num_own < num:
             groups += [collate([samples[indices[0]]], self.params.mask, self.bucket)] * (num - num_own)
-        return Share(groups, num_own, weight)
+        return Share(groups, own, num_own, weight)
 
     def gradients(self, share: Share, step: int) -> Loss:
         """Add a step's gradients to the weights', and return its loss, the same on all processes."""

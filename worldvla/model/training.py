@@ -17,10 +17,12 @@ from worldvla.model.checkpoints import Checkpoints, model_facts
 from worldvla.model.initial import begin, empty
 from worldvla.model.losses import CLASSES, AnswerLoss, Loss
 from worldvla.model.ranks import ALONE, Ranks
+from worldvla.model.size import Size, work_of
 from worldvla.model.step import BUCKET, Share, Steps
 from worldvla.params.train import TrainParams
 from worldvla.running.console import Progress
 from worldvla.running.unfinished import Clock
+from worldvla.running.watchable import Curve
 from worldvla.vocabulary import Vocabulary
 
 VALIDATION_SAMPLES = 256
@@ -74,6 +76,7 @@ def train(
     work: Path,
     start: Path | None = None,
     spread: Spread = HERE,
+    seen: Path | None = None,
 ) -> Trained | None:
     """Train a model; fp32 weights, bf16 arithmetic where the hardware has it.
 
@@ -93,6 +96,7 @@ def train(
         start: folder of a model whose weights are the initial ones, of published ones if the params name a ``base``; random
             ones without it.
         spread: the processes that do it together, of which each calls this; one alone by default.
+        seen: where a person sees the curve while it grows (``worldvla.running.watchable``); nowhere without it.
 
     Returns:
         The model and one row per step: ``CURVE`` of ``worldvla.model.saving`` names the columns; a class that the batch
@@ -121,6 +125,8 @@ def train(
         begin(model, params, ids, codebook, start)
     ranks.end_start()
     num_steps, per_epoch = params.num_steps(len(samples)), max(1, len(samples) // params.batch)
+    watched = Curve(seen if ranks.first else None, num_steps, curve, device, ranks.world)
+    size = Size.of(model.config)
     total = num_steps * params.batch
     bar = Progress(total=total, initial=len(curve) * params.batch, desc="train", unit="sample", disable=not ranks.first)
     for step in range(len(curve), num_steps):
@@ -139,7 +145,8 @@ def train(
             raise ValueError(f"train step {step + 1}: the loss is not finite; lower train.learning_rate in conf/")
         if held_out and ((step + 1) % params.validate_every == 0 or step + 1 == num_steps):
             row |= _validate(steps, held_out)
-        bar.set_postfix(epoch=f"{row['epoch']:.2f}", loss=f"{row['loss']:.3f}", refresh=False)
+        shown = {"epoch": f"{row['epoch']:.2f}", "loss": f"{row['loss']:.3f}"}
+        bar.set_postfix(shown | watched.note(row, *work_of(share.own, size)), refresh=False)
         curve.append(row)
         bar.update(params.batch)
         if ranks.first:
@@ -150,6 +157,7 @@ def train(
             checkpoints.save(curve)
     checkpoints.wait()
     bar.close()
+    watched.close()
     whole = sharding.gathered(model, ranks)
     return Trained(whole.eval(), curve, clock.note()) if whole is not None else None
 

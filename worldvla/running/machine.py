@@ -44,6 +44,10 @@ class Machine:
     # Whether a training computes each layer again for its gradients instead of keeping what it computed: a third more time,
     # for memory. By default on a GPU.
     training_recompute: bool | None = None
+    # What ./run plan counts on where this machine has no GPU, as on a login node: a name of worldvla/running/devices.py.
+    gpu: str | None = None
+    # Whether trainings are also written for TensorBoard, into work/tensorboard; its package is an extra of its own.
+    tensorboard: bool = False
     # On a cluster.
     partition: str | None = None
     memory_gb: float | None = None
@@ -74,7 +78,10 @@ class Machine:
 
     def training(self) -> "TrainingMachine":
         """Return how a training is spread here, the defaults worked out."""
-        gpus = len(visible_gpus())
+        return self.training_with(len(visible_gpus()))
+
+    def training_with(self, gpus: int) -> "TrainingMachine":
+        """Return how a training is spread where there are so many GPUs."""
         recompute = self.training_recompute
         return TrainingMachine(
             self.training_processes or max(1, gpus),
@@ -125,9 +132,9 @@ class Share:
 class TrainingMachine:
     """How a training is spread on this machine; see ``Machine``."""
 
-    processes: int
-    tokens: int | None
-    recompute: bool
+    processes: int = 1
+    tokens: int | None = None
+    recompute: bool = False
 
 
 def read_machine() -> Machine:

@@ -1,0 +1,299 @@
+"""``./run plan``: every rung of the ladder is counted, and what does not fit is refused with a change that does."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from resolve_project import REPOSITORY, SCALES, copy_project, edit
+
+from benchmarks.paper_scale import device
+from worldvla import plan
+from worldvla.costs.pages import only
+from worldvla.costs.room import Place, fewest, refusals
+from worldvla.costs.runs import counts, read_experiment
+from worldvla.costs.stages import Speed, costs, trained, training_bytes, training_hours
+from worldvla.model.chameleon import Chameleon
+from worldvla.model.config import ChameleonConfig
+from worldvla.model.parts import Part
+from worldvla.model.size import Size, activation_bytes
+from worldvla.running import devices
+from worldvla.running.devices import DEVICES, known_device
+from worldvla.running.machine import Machine, TrainingMachine
+
+PARAMS, CONF = REPOSITORY / "params.yaml", REPOSITORY / "conf"
+H100, RTX_4090 = device("H100"), device("RTX 4090")
+ALONE = TrainingMachine()
+SMALL = Place(cores=2, memory=16e9, disk=50e9, workers=2, gpu=None, num_gpus=0)
+ONE_RTX = Place(cores=8, memory=64e9, disk=500e9, workers=1, gpu=RTX_4090, num_gpus=1)
+EIGHT_H100 = Place(cores=128, memory=512e9, disk=8e12, workers=8, gpu=H100, num_gpus=8)
+
+
+@pytest.fixture(scope="module")
+def ladder():
+    return {scale: read_experiment(PARAMS, CONF, plan.changes(scale)) for scale in plan.LADDER}
+
+
+def refused(experiment, place, **machine):
+    spread = plan.spread_of(Machine(**machine), place)
+    return refusals(experiment, costs(experiment, place.gpu, spread), place, spread)
+
+
+def hours(experiment, place):
+    spread = plan.spread_of(Machine(), place)
+    return plan.elapsed(costs(experiment, place.gpu, spread), place, spread)
+
+
+def test_every_file_of_conf_is_a_rung_and_every_rung_resolves(ladder):
+    assert sorted(ladder) == SCALES
+    for scale, experiment in ladder.items():
+        assert experiment.scale == scale
+        found = costs(experiment, None, ALONE)
+        assert [cost.stage for cost in found][:2] == ["download", "filter"]
+        assert all(cost.cpu_gb > 0 and cost.core_hours > 0 for cost in found)
+
+
+def test_mini_is_counted_as_it_was_measured(ladder):
+    """benchmarks/README.md: 54 stages of 121 min 39 s in all, 69 min on two cores; seconds by stage."""
+    measured = {"train": 4956, "rollout": 1190, "tokenizer": 433, "filter": 165, "download": 146, "generate": 18}
+    found = {cost.stage: cost for cost in costs(ladder["mini"], None, ALONE)}
+    for stage, seconds in measured.items():
+        assert found[stage].core_hours * 3600 == pytest.approx(seconds, rel=0.5), stage
+    assert sum(cost.core_hours for cost in found.values()) == pytest.approx(121.65 / 60, rel=0.15)
+    assert hours(ladder["mini"], SMALL) == pytest.approx(69.3 / 60, rel=0.15)
+    assert not refused(ladder["mini"], SMALL)
+
+
+def test_a_night_on_one_gpu_of_24_gb_makes_all_rows_of_table_3(ladder):
+    experiment = only(ladder["single"], "table3")
+    assert not refused(experiment, ONE_RTX)
+    assert not refused(ladder["single"], ONE_RTX)
+    assert hours(experiment, ONE_RTX) < 10
+    assert len(trained(experiment)) == 5
+    assert {Size.of(run.config).total for run in trained(experiment)} == {223_693_824}
+    assert fewest(ladder["single"], DEVICES, plan.ON_A_GPU) == (RTX_4090, plan.ON_A_GPU)
+
+
+def test_the_single_scale_builds_its_models_without_memory(ladder):
+    for run in trained(ladder["single"]):
+        with torch.device("meta"):
+            model = Chameleon(run.config)
+        assert sum(weight.numel() for weight in model.parameters()) == Size.of(run.config).total
+        assert run.ids.size == run.config.vocab_size
+
+
+def test_a_first_forward_of_the_single_scale_s_samples_runs_without_memory(ladder):
+    run = next(run for run in trained(ladder["single"]) if run.name == "action_world_chunk_mask")
+    assert [counts(kind, run) for kind in ("action", "world")] == [(584, 46), (548, 259)]
+    with torch.device("meta"):
+        model = Chameleon(dataclasses.replace(run.config, num_layers=1))
+        hidden = model(Part(torch.zeros(1, 584, dtype=torch.long)))
+    assert hidden.shape == (584, 1024)
+
+
+def test_what_a_training_keeps_is_what_torch_keeps_for_gradients():
+    """On the meta device, whose kernels are those of a GPU but for attention, which keeps its scores there."""
+
+    def kept(num_layers, tokens):
+        config = ChameleonConfig(100, 256, num_layers, 1, 704)
+        storages = {}
+        with torch.device("meta"):
+            model = Chameleon(config)
+            model.compute = torch.bfloat16
+            weights = {weight.untyped_storage()._cdata for weight in model.parameters()}
+
+            def keep(tensor):
+                storages[tensor.untyped_storage()._cdata] = tensor
+                return tensor
+
+            with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+                hidden = model(Part(torch.zeros(1, tokens, dtype=torch.long)))
+        assert hidden.grad_fn is not None
+        return sum(value.untyped_storage().nbytes() for key, value in storages.items() if key not in weights)
+
+    def of_layer(tokens):
+        return kept(3, tokens) - kept(2, tokens)
+
+    scores = 4 * (256**2 - 128**2)
+    expected = activation_bytes(ChameleonConfig(100, 256, 1, 1, 704), 128, 0.0)
+    assert of_layer(256) - of_layer(128) - scores == pytest.approx(expected, rel=0.01)
+
+
+def test_libero_s_trainings_are_counted_as_they_were_measured(ladder):
+    """docs/libero.md: minutes of rows 1, 4 and 5."""
+    measured = {"action": 8.8, "action_chunk_mask": 13.9, "action_world_chunk_mask": 26.0}
+    for run in trained(ladder["libero"]):
+        if run.name in measured:
+            assert 60 * training_hours(run, Speed(None))[0] == pytest.approx(measured[run.name], rel=0.2)
+
+
+def test_seven_billion_weights_are_refused_with_the_gpus_that_hold_them(ladder):
+    one = dataclasses.replace(EIGHT_H100, num_gpus=1)
+    (sentence,) = [fault for fault in refused(ladder["paper"], one) if fault.startswith("train")]
+    assert "7.0 B weights need 140 GB on each H100, 126 GB of them whatever the samples; 79 GB are usable" in sentence
+    assert sentence.endswith("smallest change: training_processes: 2, training_tokens: 8192 in machine.yaml (2 x H100)")
+    two = dataclasses.replace(one, num_gpus=2)
+    assert not refused(ladder["paper"], two, training_tokens=8192)
+    (sentence,) = refused(ladder["paper"], two)
+    assert sentence.endswith("smallest change: training_tokens: 8192 in machine.yaml")
+    (sentence,) = refused(ladder["paper"], two, training_recompute=False, training_tokens=8192)
+    assert sentence.endswith("smallest change: training_recompute: true in machine.yaml")
+    assert not refused(ladder["paper"], EIGHT_H100)
+    (sentence,) = refused(ladder["paper"], one, training_processes=2, training_tokens=8192)
+    assert sentence == (
+        "train: machine.yaml spreads it over 2 processes; this machine has 1 of H100; smallest change: training_processes: 1 in "
+        "machine.yaml"
+    )
+
+
+def test_more_tokens_at_once_need_more_memory_up_to_the_samples_of_a_step(ladder):
+    run = next(run for run in trained(ladder["single"]) if run.name == "action_chunk_mask")
+    needed = [training_bytes(run, TrainingMachine(tokens=tokens)) for tokens in (1, 584, 1168, 32 * 584, 10**6, None)]
+    assert needed[0] == needed[1] < needed[2] < needed[3] == needed[4] == needed[5]
+    recomputed = [training_bytes(run, TrainingMachine(tokens=tokens, recompute=True)) for tokens in (584, None)]
+    assert all(less < more for less, more in zip(recomputed, (needed[1], needed[5]), strict=True))
+
+
+def test_each_refusal_s_change_is_enough(ladder):
+    (sentence,) = refused(ladder["single"], ONE_RTX, training_recompute=False, training_tokens=40_000)
+    assert sentence == (
+        "train of action_chunk_mask_h4-spatial: 223.7 M weights need 43 GB on each RTX 4090, 4.0 GB of them whatever the samples; 24 GB "
+        "are usable; smallest change: training_recompute: true in machine.yaml"
+    )
+    assert not refused(ladder["single"], ONE_RTX, training_recompute=True, training_tokens=40_000)
+    crowded = dataclasses.replace(ONE_RTX, workers=4)
+    assert refused(ladder["single"], crowded) == [
+        "rollout: 4 workers of 22 GB, simulators among it, need 87 GB of memory; 59 GB are usable; smallest change: workers: 2 "
+        "in machine.yaml"
+    ]
+    assert not refused(ladder["single"], dataclasses.replace(crowded, workers=2))
+    little = dataclasses.replace(ONE_RTX, memory=16e9)
+    (sentence,) = refused(ladder["single"], little)
+    assert sentence.endswith("rollout.environments: 6 in conf/single.yaml, and workers: 1 in machine.yaml")
+    full = dataclasses.replace(ONE_RTX, disk=35e9)
+    (sentence,) = refused(ladder["single"], full)
+    assert sentence == (
+        "disk: 56 GB are needed; 35 GB are free or used for it; smallest change: dvc config --local cache.type "
+        "hardlink,symlink, by which nothing lies there twice"
+    )
+
+
+def test_without_a_gpu_the_fewest_that_would_do_are_named(ladder):
+    text, faults = plan.report(ladder["paper"], SMALL, ALONE)
+    assert "With 1 x H200, the fewest that hold every training:" in text
+    assert any("training_tokens: 8192 in machine.yaml (1 x H200)" in fault for fault in faults)
+    text, faults = plan.report(ladder["mini"], SMALL, ALONE)
+    assert not faults
+    assert text.endswith("It fits 2 cores and no GPU: about 1.1 hours.")
+
+
+def test_a_page_is_counted_alone(ladder):
+    experiment = only(ladder["mini"], "table6")
+    assert {run.name for run in experiment.runs} == {"action", "action_from_world", "world"}
+    assert [run.name for run in experiment.runs if run.rollout is None] == ["world"]
+    assert {params.pixels for _, params in experiment.tokenizers} == {96}
+    with pytest.raises(ValueError, match=r"^unknown page 'tabel3'; did you mean 'table3'\?$"):
+        only(ladder["mini"], "tabel3")
+    assert not costs(only(ladder["mini"], "forensics"), None, ALONE)
+
+
+def test_the_authors_checkpoints_are_rolled_out_and_not_trained():
+    settings = plan.changes("paper") | {"released": ["released_256"], "suites": ["goal"]}
+    experiment = only(read_experiment(PARAMS, CONF, settings), "released")
+    (cost,) = costs(experiment, H100, ALONE)
+    assert (cost.stage, cost.num) == ("rollout", 1)
+    assert 14 < cost.gpu_gb < 20
+    assert cost.disk_gb == pytest.approx(2 * 14.03, rel=0.01)
+
+
+def test_the_gpu_is_this_machine_s_or_the_one_that_machine_yaml_names(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def nvidia_smi(command, **_):
+        return SimpleNamespace(stdout="GPU 0: NVIDIA L4 (UUID: 1)\n" if "-L" in command else "NVIDIA L4, 23034\n")
+
+    monkeypatch.setattr(devices.subprocess, "run", nvidia_smi)
+    here = plan.place(Machine())
+    assert (here.gpu, here.num_gpus) == (dataclasses.replace(device("L4"), memory=23034 * 2**20), 1)
+    elsewhere = plan.place(Machine(gpu="H100", executor="slurm", memory_gb=64))
+    assert (elsewhere.gpu, elsewhere.num_gpus, elsewhere.memory) == (H100, None, 64e9)
+    with pytest.raises(
+        ValueError, match=r"nothing is known of the GPU 'H1OO'; expected one of B200, .*; name the nearest"
+    ):
+        plan.place(Machine(gpu="H1OO"))
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("NVIDIA H100 80GB HBM3", "H100"),
+        ("NVIDIA H100 PCIe", "H100 PCIe"),
+        ("NVIDIA A100-SXM4-80GB", "A100 80GB"),
+        ("NVIDIA A100-SXM4-40GB", "A100"),
+        ("NVIDIA L40S", "L40S"),
+        ("NVIDIA GeForce RTX 4090", "RTX 4090"),
+        ("NVIDIA RTX 6000 Ada Generation", "RTX 6000 Ada"),
+    ],
+)
+def test_a_gpu_is_known_by_its_name(name, known):
+    assert known_device(name) == device(known)
+    assert known_device("Tesla K80") is None
+
+
+@pytest.fixture
+def run_plan(tmp_path, monkeypatch, capsys):
+    """Return the command, in a folder with a copy of params.yaml and conf/, on a machine without a GPU: exit code and both streams."""
+    copy_project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plan, "gpu_names", list)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["plan", *arguments])
+        try:
+            plan.main()
+        except SystemExit as end:
+            return 1, capsys.readouterr().out, str(end)
+        return 0, capsys.readouterr().out, ""
+
+    return run
+
+
+def test_it_prints_and_exits_with_0_if_all_fits(run_plan):
+    code, out, error = run_plan("--scale", "smoke")
+    assert (code, error) == (0, "")
+    assert out.startswith("Scale `smoke`, benchmark `mini`, scripted demonstrations, suites goal: 18 trainings")
+
+
+def test_it_exits_with_1_and_a_sentence_for_all_that_does_not_fit(run_plan):
+    code, out, error = run_plan("--scale", "paper", "table3")
+    assert code == 1
+    assert out.startswith("Scale `paper`")
+    assert all(line.startswith("plan: ") for line in error.splitlines())
+    assert "7.0 B weights need" in error
+
+
+def test_faults_of_params_are_those_of_resolve(run_plan):
+    edit("params.yaml", chunk=0)
+    assert run_plan() == (1, "", "plan: params.yaml: chunk is 0; expected at least 1")
+    edit("params.yaml", chunk=None)
+    known = ", ".join(SCALES)
+    expected = f"plan: params.yaml: scale is 'papre'; the files of conf/ give: {known}"
+    assert run_plan("--scale", "papre") == (1, "", expected)
+
+
+def test_a_scale_of_one_s_own_is_counted_with_what_params_say(run_plan):
+    Path("conf/own.yaml").write_text(Path("conf/mini.yaml").read_text())
+    code, out, _ = run_plan("--scale", "own", "table3")
+    assert code == 0
+    assert out.startswith("Scale `own`, benchmark `mini`")
+
+
+def test_the_module_is_a_command(tmp_path):
+    copy_project(tmp_path)
+    command = [sys.executable, "-m", "worldvla.plan", "--scale", "smoke", "table6"]
+    done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "smoke" in done.stdout

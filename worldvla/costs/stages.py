@@ -1,0 +1,337 @@
+"""What each stage costs: memory of a process, hours of cores and of a GPU, disk. By arithmetic: nothing is measured here."""
+
+import dataclasses
+import functools
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from worldvla.costs.runs import Experiment, Run, counts, given, query, samples_trained, training_flops
+from worldvla.model import placement
+from worldvla.model.size import Size, activation_bytes
+from worldvla.running.devices import Device
+from worldvla.running.machine import TrainingMachine
+from worldvla.tokenizers.vqgan import VQGAN, VQGANConfig
+from worldvla.tokenizers.vqgan_training import config
+
+# Assumed.
+UTILISATION = 0.3  # of a GPU's peak, by trainings, prompts and the image tokenizer
+# Of one core, measured at `mini` (benchmarks/README.md): products of small models, and LIBERO's engine.
+CORE_FLOPS = 75e9
+# A control step with its picture; published looks with EGL: 11.2 per second are reported.
+SIMULATION_S = {"mini": 0.0065, "simple": 0.021, "published": 0.09}
+START_S = 4.0  # of every stage: its packages
+FRAME_S = 0.01  # to score a predicted frame of 96 px
+PROCESS_GB = 1.7  # a process with torch
+SIMULATOR_GB = {"mini": 0.4, "simple": 1.25, "published": 2.0}
+FILTERED_SHARE, STEP_BYTES = 0.11, 1000  # of a frame's bytes, as stored; and what else a step has
+MEMBERS = 1.5  # a tar's bytes by those of its content
+DVC_COPIES = 2  # in its cache, and in data/ unless `dvc config cache.type` says otherwise
+GB = 1e9
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One stage: how often it runs, memory of one process in GB, hours of cores and of the GPU in all, GB that stay.
+
+    ``work_gb`` lie in ``work/`` while one runs.
+    """
+
+    stage: str
+    num: int
+    cpu_gb: float
+    gpu_gb: float
+    core_hours: float
+    gpu_hours: float
+    disk_gb: float
+    work_gb: float = 0.0
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast models compute: on a GPU, or on cores without one."""
+
+    gpu: Device | None
+
+    def hours(self, flops: float, read: float = 0.0) -> tuple[float, float]:
+        """Return hours of cores and of the GPU for some FLOPs, and for bytes of weights and caches that are read."""
+        if self.gpu is None:
+            return flops / CORE_FLOPS / 3600, 0.0
+        return 0.0, (flops / (self.gpu.flops * UTILISATION) + read / self.gpu.bandwidth) / 3600
+
+
+def costs(experiment: Experiment, gpu: Device | None, spread: TrainingMachine) -> list[Cost]:
+    """Return the cost of every stage, in the order in which they run.
+
+    Args:
+        experiment: as resolved.
+        gpu: where models are trained and asked; None: on cores.
+        spread: how trainings are.
+    """
+    speed = Speed(gpu)
+    train = functools.partial(_train, spread=spread)
+    stages = (_download, _filter, _tokenizer, _encode, train, _rollout, _speed, _generate, _video_metrics)
+    found = [stage(experiment, speed) for stage in stages]
+    return [
+        dataclasses.replace(cost, core_hours=cost.core_hours + cost.num * START_S / 3600)
+        for cost in found
+        if cost is not None and cost.num
+    ]
+
+
+def trained(experiment: Experiment) -> list[Run]:
+    """Return the runs that are trained."""
+    return [run for run in experiment.runs if run.train is not None]
+
+
+def training_bytes(run: Run, spread: TrainingMachine) -> float:
+    """Return the bytes that each process of a training needs, at most.
+
+    They are its share of all that is kept of the weights, what it gathers from the others at a time, what it keeps of the samples
+    that go through the model together, and logits.
+    """
+    train, cuda = run.train, torch.device("cuda")
+    assert train is not None
+    size, most = Size.of(run.config), [counts(kind, run) for kind in train.samples]
+    longest, answered = (max(column) for column in zip(*most, strict=True))
+    samples = -(-train.batch // spread.processes)
+    if spread.tokens is not None:
+        samples = max(1, min(samples, spread.tokens // longest))
+    held = placement.TRAINING[torch.bfloat16] * size.total / spread.processes
+    if spread.processes > 1:  # two layers, embedding and head: in bf16, and their gradients in fp32
+        held += (2 + 4) * 2 * (size.body / size.layers + size.head)
+    tokens, config = samples * longest, run.config
+    if spread.recompute:
+        held += 4 * tokens * size.width * size.layers
+        config = dataclasses.replace(config, num_layers=1)
+    held += activation_bytes(config, tokens, train.dropout)
+    return held + placement.logits_bytes(run.config, samples * answered, cuda)
+
+
+def _scenes(experiment: Experiment) -> str:
+    return "mini" if experiment.benchmark == "mini" else experiment.looks
+
+
+def simulator_gb(experiment: Experiment) -> float:
+    """Return the memory of a simulator."""
+    return SIMULATOR_GB[_scenes(experiment)]
+
+
+def rollout_gb(run: Run, experiment: Experiment) -> float:
+    """Return the memory that a worker of rollouts needs on the CPU's side: its simulators, and itself."""
+    assert run.rollout is not None
+    return PROCESS_GB + run.rollout.environments * simulator_gb(experiment)
+
+
+def _download(experiment: Experiment, speed: Speed) -> Cost:
+    suites = experiment.footage.values()
+    disk, hours, memory = sum(one.raw_bytes for one in suites) / GB, 0.0, PROCESS_GB
+    if experiment.demonstrations == "scripted":
+        hours = sum(one.recorded * one.length for one in suites) * SIMULATION_S[_scenes(experiment)] / 3600
+        memory = simulator_gb(experiment)
+    return Cost("download", len(suites), memory, 0, hours, 0, disk * DVC_COPIES)
+
+
+def _filter(experiment: Experiment, speed: Speed) -> Cost:
+    suites = [experiment.footage[suite] for suite, _ in experiment.tokenizers]
+    steps = sum(one.recorded * one.length for one in suites)
+    kept = [
+        experiment.footage[suite].steps * (FILTERED_SHARE * 3 * params.pixels**2 + STEP_BYTES)
+        for suite, params in experiment.tokenizers
+    ]
+    hours, memory = steps * SIMULATION_S[_scenes(experiment)] / 3600, simulator_gb(experiment)
+    return Cost("filter", len(kept), memory, 0, hours, 0, DVC_COPIES * sum(kept) / GB, max(kept, default=0) / GB)
+
+
+def _tokenizer(experiment: Experiment, speed: Speed) -> Cost:
+    core_hours = gpu_hours = disk = work = held = 0.0
+    for suite, params in experiment.tokenizers:
+        one = image_cost(config(params), params.pixels)
+        needed = 4 * one.weights
+        disk += 4 * one.weights
+        if params.weights is None:
+            needed = 16 * one.weights + params.batch * one.kept  # with gradients and Adam's moments
+            cores, gpu = speed.hours(3 * params.steps * params.batch * (one.encoding + one.decoding))
+            core_hours, gpu_hours = core_hours + cores, gpu_hours + gpu
+            work = max(work, experiment.footage[suite].steps * 3 * params.pixels**2)
+        held = max(held, needed / GB)
+    memory = (PROCESS_GB, held) if speed.gpu else (PROCESS_GB + held, 0)
+    num = len(experiment.tokenizers)
+    return Cost("tokenizer", num, *memory, core_hours, gpu_hours, DVC_COPIES * disk / GB, work / GB)
+
+
+def _encode(experiment: Experiment, speed: Speed) -> Cost:
+    core_hours = gpu_hours = disk = weights = 0.0
+    for suite, params in experiment.tokenizers:
+        steps, one = experiment.footage[suite].steps, image_cost(config(params), params.pixels)
+        cores, gpu = speed.hours(steps * one.encoding)
+        core_hours, gpu_hours = core_hours + cores, gpu_hours + gpu
+        disk += MEMBERS * steps * (2 * (params.pixels // 16) ** 2 + 56)
+        weights = max(weights, 4 * one.weights / GB)
+    memory = (PROCESS_GB, weights) if speed.gpu else (PROCESS_GB + weights, 0)
+    num = len(experiment.tokenizers)
+    return Cost("encode", num, *memory, core_hours, gpu_hours, DVC_COPIES * disk / GB)
+
+
+def _train(experiment: Experiment, speed: Speed, spread: TrainingMachine) -> Cost | None:
+    runs = trained(experiment)
+    core_hours = gpu_hours = disk = 0.0
+    for run in runs:
+        cores, gpu = training_hours(run, speed)
+        core_hours, gpu_hours = core_hours + cores, gpu_hours + gpu
+        disk += 4 * Size.of(run.config).total / GB
+    if not runs:
+        return None
+    held = max(training_bytes(run, spread) for run in runs) / GB
+    work = max(12 * Size.of(run.config).total for run in runs) / GB
+    memory = (PROCESS_GB, held) if speed.gpu else (PROCESS_GB + held, 0)
+    return Cost("train", len(runs), *memory, core_hours, gpu_hours, DVC_COPIES * disk, work)
+
+
+def training_hours(run: Run, speed: Speed) -> tuple[float, float]:
+    """Return hours of cores and of the GPU of one training."""
+    assert run.train is not None
+    model = Size.of(run.config)
+    return speed.hours(sum(samples_trained(kind, run) * training_flops(kind, run, model) for kind in run.train.samples))
+
+
+def _rollout(experiment: Experiment, speed: Speed) -> Cost | None:
+    runs = [run for run in experiment.runs if run.rollout is not None]
+    core_hours = gpu_hours = released = 0.0
+    for run in runs:
+        assert run.rollout is not None
+        episodes = run.rollout.init_states_per_task * len(run.rollout.tasks)
+        steps = episodes * mean_steps(run)
+        cores, gpu = query_hours(run, speed)
+        core_hours += steps * SIMULATION_S[_scenes(experiment)] / 3600 + steps / run.rollout.chunk * cores
+        gpu_hours += steps / run.rollout.chunk * gpu
+        released += 0 if run.train else 2 * Size.of(run.config).total / GB
+    if not runs:
+        return None
+    return Cost(
+        "rollout",
+        len(runs),
+        max(rollout_gb(run, experiment) + (0 if speed.gpu else answering_gb(run, speed)) for run in runs),
+        max(answering_gb(run, speed) for run in runs) if speed.gpu else 0,
+        core_hours,
+        gpu_hours,
+        DVC_COPIES * (released + 0.0005 * len(runs)),
+    )
+
+
+def mean_steps(run: Run) -> float:
+    """Return the control steps of an episode, if half of them end as demonstrations do, and half at the limit."""
+    assert run.rollout is not None
+    return (run.footage.length + run.rollout.max_steps) / 2
+
+
+def answering_gb(run: Run, speed: Speed) -> float:
+    """Return the memory of a model that is asked, with the keys and values of its side-by-side queries or clips."""
+    model, lanes = Size.of(run.config), []
+    if run.rollout is not None:
+        lanes.append(run.rollout.environments * (query(run) + 7 * run.rollout.chunk))
+    if run.generate is not None:
+        lanes.append(run.generate.batch * (given(run) + run.codes.size + 2))
+    bytes_per = 1 if speed.gpu else 2  # fp32 on a CPU
+    return bytes_per * (2 * model.total + model.cache(max(lanes, default=0))) / GB
+
+
+def query_hours(run: Run, speed: Speed) -> tuple[float, float]:
+    """Return hours of cores and of the GPU for one chunk: reading the prompt, and its share of the passes that choose bins."""
+    assert run.rollout is not None
+    model, asked, prompt = Size.of(run.config), run.rollout, query(run)
+    passes = 7 if asked.mask == "action" else 7 * asked.chunk
+    read = 2 * model.total / asked.environments + model.cache(prompt)  # weights once for all environments
+    flops = model.forward(prompt, 0)
+    if speed.gpu is None:
+        flops += model.forward(7 * asked.chunk, 7 * asked.chunk, seen=prompt)
+    return speed.hours(flops, passes * read)
+
+
+def _speed(experiment: Experiment, speed: Speed) -> Cost | None:
+    runs = [run for run in experiment.runs if run.speed is not None]
+    core_hours = gpu_hours = 0.0
+    for run in runs:
+        assert run.speed is not None
+        cores, gpu = query_hours(run, speed)
+        core_hours, gpu_hours = core_hours + run.speed.num_queries * cores, gpu_hours + run.speed.num_queries * gpu
+    return _asking("speed", runs, speed, core_hours, gpu_hours, 0.0)
+
+
+def _generate(experiment: Experiment, speed: Speed) -> Cost | None:
+    runs = [run for run in experiment.runs if run.generate is not None]
+    core_hours = gpu_hours = disk = 0.0
+    for run in runs:
+        cores, gpu = generation_hours(run, speed)
+        core_hours, gpu_hours = core_hours + cores, gpu_hours + gpu
+        disk += _clips(run) * max(_horizons(run)) * run.codes.size * 2 * 2 / GB
+    return _asking("generate", runs, speed, core_hours, gpu_hours, disk)
+
+
+def generation_hours(run: Run, speed: Speed) -> tuple[float, float]:
+    """Return hours of cores and of the GPU to predict the held-out tenth of a suite, with true and with shuffled actions."""
+    assert run.generate is not None
+    model, codes, prompt, batch = Size.of(run.config), run.codes.size, given(run), run.generate.batch
+    frames = 2 * _clips(run) * (max(_horizons(run)) - 1)
+    flops = model.forward(prompt, 0) + model.forward(codes, codes, seen=prompt + codes // 2)
+    read = 2 * model.total / batch + model.cache(prompt + codes // 2)
+    return speed.hours(frames * flops if speed.gpu is None else 0.0, frames * codes * read)
+
+
+def _video_metrics(experiment: Experiment, speed: Speed) -> Cost | None:
+    runs = [run for run in experiment.runs if run.generate is not None]
+    suites = {run.suite for run in runs}
+    # Of each model with true and with shuffled actions, and of two baselines.
+    shares = [(2 + 2 * len(suites) / len(runs)) * _clips(run) * max(_horizons(run)) * run.pixels**2 for run in runs]
+    hours = sum(shares) * FRAME_S / 96**2 / 3600
+    return Cost("video_metrics", len(suites), PROCESS_GB, 0, hours, 0, 0.0) if runs else None
+
+
+def _asking(stage: str, runs: list[Run], speed: Speed, core_hours: float, gpu_hours: float, disk: float) -> Cost | None:
+    if not runs:
+        return None
+    held = max(answering_gb(run, speed) for run in runs)
+    memory = (PROCESS_GB, held) if speed.gpu else (PROCESS_GB + held, 0)
+    return Cost(stage, len(runs), *memory, core_hours, gpu_hours, DVC_COPIES * disk)
+
+
+def _clips(run: Run) -> int:
+    return max(1, round(0.1 * run.footage.episodes))
+
+
+def _horizons(run: Run) -> tuple[int, ...]:
+    assert run.generate is not None
+    return run.generate.horizons
+
+
+@dataclass(frozen=True)
+class ImageCost:
+    """Of the product's own VQ-GAN: FLOPs to encode and to decode an image, weights, and bytes that a training keeps of an image."""
+
+    encoding: float
+    decoding: float
+    weights: int
+    kept: int
+
+
+@functools.cache
+def image_cost(sizes: VQGANConfig, pixels: int) -> ImageCost:
+    """Return what an image tokenizer costs, counted on a network without memory."""
+    storages: dict[int, torch.Tensor] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storages[tensor.untyped_storage()._cdata] = tensor
+        return tensor
+
+    with torch.device("meta"), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model, image = VQGAN(sizes), torch.zeros(1, 3, pixels, pixels)
+        with FlopCounterMode(display=False) as encoding:
+            latent = model.quant_conv(model.encoder(image))
+        with FlopCounterMode(display=False) as decoding:
+            decoded = model.decoder(model.post_quant_conv(latent))
+    weights = {weight.untyped_storage()._cdata for weight in model.parameters()}
+    kept = sum(tensor.untyped_storage().nbytes() for key, tensor in storages.items() if key not in weights)
+    del decoded  # what it remembers is alive up to here, so that no storage is counted twice
+    num_weights = sum(weight.numel() for weight in model.parameters())
+    return ImageCost(encoding.get_total_flops(), decoding.get_total_flops(), num_weights, kept)
