@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from worldvla.running import machine
-from worldvla.running.machine import Machine, read_machine
+from worldvla.running.machine import Machine, TrainingMachine, read_machine
 
 
 @pytest.fixture
@@ -39,6 +39,18 @@ def test_what_the_file_says_is_done(box):
     assert Machine(gpus_per_worker=2).share(asks_model=True, num_units=500) == (4, 32, 2)
     assert Machine(gpus_per_worker=0, workers=2).share(asks_model=True, num_units=500) == (2, 64, 0)
     assert Machine(stages=3).side_by_side() == 3
+
+
+def test_a_training_takes_every_gpu_and_a_cpu_as_one_process(monkeypatch, box):
+    assert Machine().training() == TrainingMachine(8, 16_384, True)
+    assert Machine(training_processes=4, training_tokens=8_000, training_recompute=False).training() == TrainingMachine(
+        4, 8_000, False
+    )
+    monkeypatch.setattr(subprocess, "run", no_gpu)
+    assert Machine().training() == TrainingMachine(1, None, False)
+    assert Machine(training_processes=2).training() == TrainingMachine(2, None, False)
+    with pytest.raises(ValueError, match="training_tokens is 0; expected at least 1"):
+        Machine(training_tokens=0)
 
 
 def test_only_the_gpus_that_may_be_used_count(monkeypatch, box):

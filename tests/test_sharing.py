@@ -93,7 +93,7 @@ def test_forwards_are_filled_by_tokens_and_a_longer_sample_goes_alone():
     assert [len(group) for group in filled(samples, None, 1)] == [5]
     assert [len(group) for group in filled(samples, 1, 1)] == [1] * 5
     groups = filled(samples, sizes[0] + sizes[1], 1)
-    assert [len(group) for group in groups][0] == 2
+    assert len(groups[0]) == 2
     assert [sample for group in groups for sample in group] == samples
     # What counts is what is computed, padding too.
     assert len(filled(samples, sizes[0] + sizes[1], 64)) > len(groups)
