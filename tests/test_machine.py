@@ -60,11 +60,16 @@ def test_a_file_of_comments_says_nothing(tmp_path, monkeypatch):
     assert read_machine() == Machine()
 
 
-def test_a_training_takes_all_gpus_and_is_sparing_there_unless_the_file_says_otherwise():
-    assert Machine().training_with(8) == TrainingMachine(8, 16_384, True)
-    assert Machine().training_with(0) == TrainingMachine(1, None, False)
-    said = Machine(training_processes=2, training_tokens=8192, training_recompute=False)
-    assert said.training_with(8) == said.training_with(0) == TrainingMachine(2, 8192, False)
+def test_a_training_takes_every_gpu_and_a_cpu_as_one_process(monkeypatch, box):
+    assert Machine().training() == TrainingMachine(8, 16_384, True)
+    assert Machine(training_processes=4, training_tokens=8_000, training_recompute=False).training() == TrainingMachine(
+        4, 8_000, False
+    )
+    monkeypatch.setattr(subprocess, "run", no_gpu)
+    assert Machine().training() == TrainingMachine(1, None, False)
+    assert Machine(training_processes=2).training() == TrainingMachine(2, None, False)
+    with pytest.raises(ValueError, match="training_tokens is 0; expected at least 1"):
+        Machine(training_tokens=0)
 
 
 def test_only_the_gpus_that_may_be_used_count(monkeypatch, box):

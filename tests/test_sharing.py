@@ -19,6 +19,7 @@ from torch.distributed.tensor import DTensor
 from worldvla.files import FULL_DISK, folder_digest
 from worldvla.model import placement, sharding
 from worldvla.model import weights as weights_module
+from worldvla.model.batches import filled
 from worldvla.model.chameleon import Chameleon, Linear, RMSNorm
 from worldvla.model.initial import begin, empty
 from worldvla.model.losses import AnswerLoss, Loss
@@ -85,13 +86,49 @@ def test_gradients_are_those_of_one_process(kind):
                 assert np.abs(found[name] - value).max() < 1e-6, name
 
 
+def test_forwards_are_filled_by_tokens_and_a_longer_sample_goes_alone():
+    pool = windows(0)
+    samples = [pool[index] for index in (0, 1, 2, 60, 61)]
+    sizes = [sample.tokens.size for sample in samples]
+    assert [len(group) for group in filled(samples, None, 1)] == [5]
+    assert [len(group) for group in filled(samples, 1, 1)] == [1] * 5
+    groups = filled(samples, sizes[0] + sizes[1], 1)
+    assert len(groups[0]) == 2
+    assert [sample for group in groups for sample in group] == samples
+    # What counts is what is computed, padding too.
+    assert len(filled(samples, sizes[0] + sizes[1], 64)) > len(groups)
+
+
+def test_layers_computed_again_give_the_same_bits_with_the_same_dropped(tmp_path):
+    params = replace(BRIEF, dropout=0.2)
+    curve, weights = train_in(ALONE, params, tmp_path / "kept", None, 1)
+    again, found = train_in(ALONE, params, tmp_path / "again", None, 1, recompute=True)
+    assert again == curve
+    assert weights is not None
+    assert found is not None
+    assert all(np.array_equal(found[name], value) for name, value in weights.items())
+
+
 def train_in(
-    ranks: Ranks, params: TrainParams, work: Path, tokens: int | None, bucket: int, start: Path | None = None
+    ranks: Ranks,
+    params: TrainParams,
+    work: Path,
+    tokens: int | None,
+    bucket: int,
+    start: Path | None = None,
+    recompute: bool = False,
 ) -> tuple[list, dict | None]:
     """Return the curve and weights of a training; those of the first process."""
     placement.training = lambda device: torch.float32
     trained = train(
-        params, IDS, CODEBOOK, windows(0, params), windows(1, params), work, start, Spread(ranks, tokens, False, bucket)
+        params,
+        IDS,
+        CODEBOOK,
+        windows(0, params),
+        windows(1, params),
+        work,
+        start,
+        Spread(ranks, tokens, recompute, bucket),
     )
     if trained is None:
         return [], None

@@ -200,6 +200,8 @@ def test_epochs_give_every_suite_its_own_number_of_steps(tmp_path):
     trained = run_training(tmp_path, params)
     assert len(windows(0, params)) == 44
     assert [row["epoch"] for row in trained.curve] == [step / 8 for step in range(1, 17)]
+    with pytest.raises(ValueError, match=r"got 44 samples, expected at least one batch of 50"):
+        run_training(tmp_path / "few", replace(params, batch=50))
     with pytest.raises(ValueError, match=r"steps is 20 and epochs is 2; expected one of them, and null for the other"):
         replace(PARAMS, epochs=2)
     with pytest.raises(ValueError, match=r"steps is None and epochs is None; expected one"):

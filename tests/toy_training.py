@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,6 +30,7 @@ def with_fault(what: str, rank: int, at: int) -> None:
     def faulty(self, share, step):
         mine = self.ranks.rank == rank
         if step == at and what == "kill" and mine:
+            Path("killed").write_text(str(time.time()))
             os.kill(os.getpid(), signal.SIGKILL)
         if step == at and what == "error" and mine:
             raise ValueError("out of luck")

@@ -85,7 +85,7 @@ class TrainParams:
     def num_steps(self, num_samples: int) -> int:
         """Return the optimizer steps in all, of a training on so many samples; an epoch's remainder is dropped."""
         if self.epochs is not None:
-            return self.epochs * (num_samples // self.batch)
+            return self.epochs * max(1, num_samples // self.batch)
         assert self.steps is not None, "one of the two is given"
         return self.steps * len(self.samples)
 
