@@ -264,7 +264,7 @@ def test_an_interrupted_filter_goes_on_and_ends_with_the_same_bytes(tmp_path, mo
     assert built[7:] == ["push", "drag"], "two units were done, the third is begun anew"
     assert folder_digest(broken) == folder_digest(whole)
     assert capsys.readouterr().out.count(f"kept 26; {26 * 2} steps kept, 26 no-ops dropped. Next: split") == 2
-    assert not list((tmp_path / "broken/work/filter").iterdir())
+    assert not list((tmp_path / "broken" / "work" / "filter").iterdir())
 
 
 def test_a_simulator_that_never_runs_ends_the_stage_and_is_named(tmp_path, monkeypatch, units_here):

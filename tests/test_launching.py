@@ -104,13 +104,19 @@ def test_what_one_process_meets_ends_all_in_one_sentence(project, fault, says, k
         assert steps == [f"step-{step:08}" for step in (kept - 2, kept) if step > 0]
 
 
-@pytest.mark.slow
-def test_processes_end_with_the_stage_that_started_them(project):
+def started(project):
+    """Start a stage; return it and its two processes."""
     process = subprocess.Popen(command(), cwd=project, env=environment(), stderr=subprocess.PIPE, text=True)
-    started = psutil.Process(process.pid)
-    while len(ranks := [child for child in started.children() if "toy_training" in child.cmdline()]) < 2:
+    of_it = psutil.Process(process.pid)
+    while len(ranks := [child for child in of_it.children() if "toy_training" in child.cmdline()]) < 2:
         assert process.poll() is None
         time.sleep(0.05)
+    return process, ranks
+
+
+@pytest.mark.slow
+def test_processes_end_with_the_stage_that_started_them(project):
+    process, ranks = started(project)
     process.kill()
     _, alive = psutil.wait_procs(ranks, timeout=10)
     assert not alive
@@ -118,11 +124,7 @@ def test_processes_end_with_the_stage_that_started_them(project):
 
 @pytest.mark.slow
 def test_an_interrupted_stage_says_so_once_and_leaves_nobody(project):
-    process = subprocess.Popen(command(), cwd=project, env=environment(), stderr=subprocess.PIPE, text=True)
-    started = psutil.Process(process.pid)
-    while len(ranks := [child for child in started.children() if "toy_training" in child.cmdline()]) < 2:
-        assert process.poll() is None
-        time.sleep(0.05)
+    process, ranks = started(project)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=20)
     assert process.returncode == 130

@@ -234,6 +234,21 @@ def test_two_workers_that_serve_any_job_do_those_of_one_stage_after_the_other(fo
     assert {worker.wait(timeout=30) for worker in serving} == {143}
 
 
+def test_a_worker_that_serves_any_job_ends_when_it_cannot_begin(folder):
+    workers(folder, 0)
+    (folder / "begin").touch()
+    waiting = stage(folder)
+    wait_for(lambda: next(iter(folder.glob("work/toy/*/job.json")), None))
+    serving = subprocess.run(
+        [sys.executable, "-m", "worldvla.running.worker"], text=True, capture_output=True, check=False, timeout=60
+    )
+    assert serving.returncode == 3
+    assert serving.stderr == "worker: no renderer here; expected one; install it\n"
+    (folder / "begin").unlink()
+    subprocess.run([sys.executable, "-m", "worldvla.running.worker", str(next(folder.glob("work/toy/*")))], check=True)
+    assert waiting.wait(timeout=20) == 0
+
+
 def test_a_new_run_forgets_how_workers_of_other_machines_died(folder, monkeypatch):
     job = toy_units.job(folder)
     ledger = Ledger(job.folder, [unit.name for unit in job.units], job.suffix)

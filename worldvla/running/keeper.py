@@ -67,8 +67,8 @@ def serve(shard: tuple[int, int]) -> None:
         for folder in _open_jobs(ledgers):
             print(f"worker: units of {folder}", flush=True)
             code = keep(folder, shard)
-            if code in (INTERRUPTED, TOLD):
-                sys.exit(code)
+            if code in (CANNOT_BEGIN, INTERRUPTED, TOLD):
+                sys.exit(code)  # one that cannot begin would take units for ever, and give them back
             idle_since = time.monotonic()
         time.sleep(POLL_S)
     print(f"worker: no work for {IDLE_S / 60:.0f} minutes; ended. Start it again when a stage runs.")
