@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -128,9 +129,12 @@ def test_a_signal_meets_a_stage_that_was_started_in_the_background_of_a_script(t
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
-def test_a_stage_ends_with_its_dvc(tmp_path, signum):
+@pytest.mark.parametrize("shell", ["bash", "dash"])  # the latter stays between DVC and the stage
+def test_a_stage_ends_with_its_dvc(tmp_path, signum, shell):
+    if (shell_path := shutil.which(shell)) is None:
+        pytest.skip(f"no {shell} here")
     toy = toy_of_ours(tmp_path, "a")
-    process = subprocess.Popen(["dvc", "repro"], cwd=toy.folder, env=toy.env)
+    process = subprocess.Popen(["dvc", "repro"], cwd=toy.folder, env=toy.env | {"SHELL": shell_path})
     toy.wait_for(lambda: toy.has_started("a"))
     process.send_signal(signum)
     process.wait()

@@ -148,20 +148,30 @@ def test_a_runner_whose_number_another_process_has_got_is_gone(start):
     assert process.wait(timeout=10) == 130
 
 
-# Starts what it is given, says that it began, and is killed.
-SHELL = "import subprocess, sys, time\nsubprocess.Popen(sys.argv[1:]); time.sleep(60)"
+# Starts what it is given, as DVC would if there is a first argument, until it is killed.
+STARTER = """
+import os, subprocess, sys, time
+subprocess.Popen(sys.argv[2:], env=os.environ | ({"DVC_STAGE": sys.argv[1]} if sys.argv[1] else {}))
+time.sleep(60)
+"""
 
 
+@pytest.mark.parametrize("stays", [True, False])
 @pytest.mark.parametrize("under_dvc", [True, False])
-def test_a_stage_ends_with_dvc_but_not_with_a_persons_shell(tmp_path, under_dvc):
+def test_a_stage_ends_with_dvc_but_not_with_a_persons_shell(tmp_path, under_dvc, stays):
     script = tmp_path / "stage.py"
     script.write_text(
         STAGE.format(doing="(__import__('pathlib').Path(__file__).parent / 'begun').touch(); time.sleep(6)")
     )
     env = {key: value for key, value in os.environ.items() if key not in ("STAGE_RUNNER", "DVC_STAGE")}
-    env |= {"DVC_STAGE": "stage"} if under_dvc else {}
+    stage = f"{sys.executable} {script}"
     shell = subprocess.Popen(
-        [sys.executable, "-c", SHELL, sys.executable, script], env=env, stdout=-1, stderr=-1, text=True
+        # Whether a shell becomes what it runs or stays, depends on the shell and on what else it has to do.
+        [sys.executable, "-c", STARTER, "stage" if under_dvc else "", "sh", "-c", f"{stage}; :" if stays else stage],
+        env=env,
+        stdout=-1,
+        stderr=-1,
+        text=True,
     )
     while not (tmp_path / "begun").exists():
         time.sleep(0.05)

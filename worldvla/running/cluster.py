@@ -15,15 +15,11 @@ from worldvla.running.job import Job
 from worldvla.running.keeper import keep
 from worldvla.running.ledger import UNABLE, Standing
 from worldvla.running.machine import Machine
-from worldvla.running.watching import RUNNER
+from worldvla.running.watching import DVC_STAGE, RUNNER
 
 ASK_EVERY_S = 20.0  # how the jobs are; the ledger says how the units are
 MAX_REQUEUES = 100
-NOT_THEIRS = (
-    STAGE_CORES,
-    RUNNER,
-    "DVC_STAGE",
-)  # variables of the process that submits: a job has its own cores and end
+NOT_THEIRS = (STAGE_CORES, RUNNER, DVC_STAGE)  # variables of the process that submits: a job has its own cores and end
 
 
 class ClusterWorker(Checkpointable):

@@ -16,11 +16,11 @@ import yaml
 
 import worldvla
 from worldvla.files import file_digest, value_digest, write_text
+from worldvla.running.watching import DVC_STAGE
 
 WORK, LOCK = Path("work"), Path("dvc.lock")
 CODE = ("worldvla/", "pipeline/")
 FINISHED, SECONDS = "finished", "seconds"
-DVC_STAGE = "DVC_STAGE"  # a variable that DVC sets for what it runs: the stage's name
 
 
 def work_folder(stage: str, inputs: object) -> Path:

@@ -18,19 +18,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
+import psutil
+
 RUNNER = "STAGE_RUNNER"  # the environment's variable that tells a stage which process runs it
-EVERY_S = 1.0  # how often a stage looks whether that one lives
+DVC_STAGE = "DVC_STAGE"  # a variable that DVC sets for what it runs: the stage's name
+EVERY_S = 1.0  # how often a stage looks whether they live
 GRACE_S = 1.0  # how long a stage that is told to end may take; DVC and the runner take the rest of two seconds
 PR_SET_PDEATHSIG = 1  # prctl's number for: send me this signal when my parent ends
 
 
-def end_with_parent(signum: int = signal.SIGKILL) -> None:
-    """Let the kernel send this process a signal when the one that started it ends; if that has ended already, end now.
+def end_with_parent() -> None:
+    """Let the kernel kill this process when the one that started it ends; if that has ended already, end now.
 
     For a worker, which would wait for work for ever, with 1.7 GB.
     """
     if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signum)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     parent = multiprocessing.parent_process()
     if parent is not None and not parent.is_alive():  # it ended before this could be asked for
         os._exit(1)
@@ -50,6 +53,7 @@ class Watch:
 
     def __init__(self, last_words: str) -> None:
         self.last_words, self.said = last_words, False
+        self.starters = _starters()
         self.told_at: float | None = None
 
     def say(self) -> None:
@@ -67,7 +71,7 @@ class Watch:
         raise KeyboardInterrupt
 
     def watch(self, signals: socket.socket) -> None:
-        """Wait for a signal or the runner's end; a second after either, end the process. The end of ``signals`` ends this."""
+        """Wait for a signal or the end of a starter; a second after either, end the process. The end of ``signals`` ends this."""
         while True:
             wait = EVERY_S if self.told_at is None else max(0.0, self.told_at + GRACE_S - time.monotonic())
             if select.select([signals], [], [], wait)[0]:
@@ -79,17 +83,17 @@ class Watch:
             elif self.told_at is not None:
                 self.say()
                 os._exit(128 + signal.SIGINT)
-            elif _runner_is_gone():
+            elif any(began(pid) != began_then for pid, began_then in self.starters.items()):
                 self.told_at = time.monotonic()
                 os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextlib.contextmanager
 def watched(last_words: str) -> Iterator[Watch]:
-    """Raise KeyboardInterrupt on SIGINT, on SIGTERM and when the runner has ended; end the process if that is not enough.
+    """Raise KeyboardInterrupt on SIGINT, on SIGTERM and when a starter has ended; end the process if that is not enough.
 
-    A process that DVC started is also told when DVC's ends. One that a person started ends with nobody, and ignores what
-    it was started to ignore (``nohup``, ``&`` in a script).
+    Starters are the runner and DVC. A process that a person started ends with nobody, and ignores what it was started to
+    ignore (``nohup``, ``&`` in a script).
     """
     watch = Watch(last_words)
     receiver, sender = socket.socketpair()
@@ -103,8 +107,6 @@ def watched(last_words: str) -> Iterator[Watch]:
     fd_before = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
     thread = threading.Thread(target=watch.watch, args=[receiver], daemon=True)
     thread.start()
-    if "DVC_STAGE" in os.environ:
-        end_with_parent(signal.SIGTERM)
     try:
         yield watch
     finally:
@@ -138,9 +140,24 @@ def _keep_from_children() -> None:
     os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
 
 
-def _runner_is_gone() -> bool:
-    pid, _, began_then = os.environ.get(RUNNER, "").partition(":")
-    return bool(pid) and began(int(pid)) != began_then
+def _starters() -> dict[int, str | None]:
+    """Return the processes with which this stage ends, and when they began."""
+    found: dict[int, str | None] = {}
+    if runner := os.environ.get(RUNNER):
+        pid, _, began_then = runner.partition(":")
+        found[int(pid)] = began_then
+    if DVC_STAGE in os.environ and (dvc := _dvc()):
+        found[dvc] = began(dvc)
+    return found
+
+
+def _dvc() -> int | None:
+    """Return DVC's process. It need not be the parent: between the two may stand a shell, which outlives it."""
+    with contextlib.suppress(psutil.Error):  # one of another user, or of the past
+        for process in psutil.Process().parents():
+            if DVC_STAGE not in process.environ():
+                return process.pid
+    return None
 
 
 def began(pid: int) -> str | None:
