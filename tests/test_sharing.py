@@ -201,6 +201,23 @@ def test_a_training_that_ended_early_goes_on_in_as_many_processes_exactly_and_in
             assert np.abs(found[name] - value).max() <= (0 if after == before else 0.02), name
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("before", [1, 2])
+def test_without_dropout_a_training_goes_on_in_any_number_of_processes_as_if_in_one(tmp_path, before):
+    params = replace(BRIEF, validate_every=3)
+    whole, weights = train_in(ALONE, params, tmp_path / "whole", None, 1)
+    assert weights is not None
+    together(before, cut_off, params, tmp_path / "cut", 7)
+    for after in {1, 2, 4} - {before}:
+        work = tmp_path / f"{after}"
+        shutil.copytree(tmp_path / "cut", work)
+        curve, found = together(after, train_in, params, work, 60, 8)[0]
+        assert len(curve) == 8
+        same(curve, whole, 1e-5)
+        for name, value in weights.items():
+            assert np.abs(found[name] - value).max() < 1e-5, name  # a hundredth of one step of Adam
+
+
 def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(tmp_path, capsys):
     whole, weights = train_in(ALONE, BRIEF, tmp_path / "whole", None, 1)
     cut_off(ALONE, BRIEF, tmp_path / "cut", 7)
