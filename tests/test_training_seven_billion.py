@@ -55,8 +55,9 @@ def test_a_way_that_does_not_fit_is_a_row_too():
     def too_large(sizes, samples):
         raise torch.OutOfMemoryError
 
-    (row,) = benchmark.rows(SMALL, (64,), {"too large": too_large})
-    assert row.line(1.0) == "  64 px  too large            does not fit"
+    large, fitting = benchmark.rows(SMALL, (64,), {"too large": too_large, "ours": benchmark.ours})
+    assert large.line(1.0) == "  64 px  too large            does not fit"
+    assert fitting.line(1.0).endswith(" nan")
 
 
 def test_gradients_of_both_ways_are_equal():
