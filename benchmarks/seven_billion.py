@@ -1,9 +1,8 @@
-"""Models of the published size on a GPU: queries, frames, and a training step, with random weights.
+"""Models of the published size on a GPU: queries and frames, with random weights.
 
     python -m benchmarks.seven_billion
 
-``obvious`` is the release's way with transformers' model: one token per forward, a growing cache, batch 1. A training step is
-timed for two numbers of layers that fit one card, from which the time of all 32 follows.
+``obvious`` is the release's way with transformers' model: one token per forward, a growing cache, batch 1.
 """
 
 import sys
@@ -12,25 +11,22 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import nn
 
 from benchmarks.clock import seconds
 from benchmarks.decoding import decode_obviously
 from benchmarks.random_models import random_model
 from benchmarks.theirs import theirs
-from worldvla.model.batches import collate
 from worldvla.model.chameleon import Chameleon
 from worldvla.model.config import ChameleonConfig
 from worldvla.model.decoding import decode_image, decode_lanes
 from worldvla.model.graphs import Graphs
-from worldvla.model.losses import AnswerLoss
-from worldvla.sequences import action_prompt, action_sample, world_prompt
+from worldvla.sequences import action_prompt, world_prompt
 from worldvla.vocabulary import CHAMELEON
 
 SEVEN_B = ChameleonConfig(CHAMELEON.size, 4096, 32, 32, 11_008)
 TEXT = [16_400] * 20
 SIDES = (256, 512)
-CLIPS, SAMPLES = 32, 8
+CLIPS = 32
 
 
 def codes(side: int, number: int) -> np.ndarray:
@@ -70,41 +66,6 @@ def frames(model: Chameleon, sides: tuple[int, ...], clips: int) -> Iterator[str
         yield f"{side:4} px  {clips} clips  {clips / seconds(synchronised(draw, device)):8.2f} frames/s"
 
 
-def training(config: ChameleonConfig, layers: tuple[int, int], samples: int, device: torch.device) -> Iterator[str]:
-    """Yield the milliseconds of a step of two numbers of layers, and of all by the difference."""
-    measured = []
-    for number in layers:
-        some = ChameleonConfig(
-            config.vocab_size, config.hidden_size, number, config.num_heads, config.intermediate_size
-        )
-        measured.append(seconds(synchronised(step(some, samples, device), device)))
-        yield f"{number:3} layers  {samples} samples  {measured[-1] * 1e3:8.1f} ms"
-    layer = (measured[1] - measured[0]) / (layers[1] - layers[0])
-    whole = measured[0] + (config.num_layers - layers[0]) * layer
-    yield f"{config.num_layers:3} layers  {samples} samples  {whole * 1e3:8.1f} ms by calculation, if they fitted"
-
-
-def step(config: ChameleonConfig, samples: int, device: torch.device) -> partial[None]:
-    """Return a training step of action samples of 256 px, K = 5."""
-    model = random_model(config, str(device)).train()
-    model.compute = torch.bfloat16
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, fused=True)
-    answer_loss = AnswerLoss(CHAMELEON, 0.04, "release", 1e-5)
-    bins = np.random.default_rng(0).integers(0, 255, (5, 7))
-    batches = [
-        batch.to(device) for batch in collate([action_sample(CHAMELEON, TEXT, codes(256, 2), bins)] * samples, "action")
-    ]
-
-    def run() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        hidden = model(*(batch.part for batch in batches))
-        answer_loss(hidden, [batch.targets for batch in batches], model.lm_head).total.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 4.0)
-        optimizer.step()
-
-    return partial(run)
-
-
 def synchronised(run: partial, device: torch.device) -> partial[None]:
     """Return a call that ends when the device has done it."""
 
@@ -117,20 +78,15 @@ def synchronised(run: partial, device: torch.device) -> partial[None]:
 
 
 def main() -> None:
-    """Print three tables."""
+    """Print two tables."""
     if not torch.cuda.is_available():
         sys.exit("seven_billion: no GPU here; expected one of 80 GB with bf16; run it where there is one")
-    device = torch.device("cuda")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, bf16")
     model = random_model(SEVEN_B, "cuda", torch.bfloat16)
     print(f"{'ms per query':34} {'ours':>8} {'graphs':>8} {'obvious':>8} {'ratio':>6}")
     for line in queries(model, SIDES, (1, 2, 4), (5, 10)):
         print(line, flush=True)
     for line in frames(model, SIDES, CLIPS):
-        print(line, flush=True)
-    del model
-    torch.cuda.empty_cache()
-    for line in training(SEVEN_B, (2, 4), SAMPLES, device):
         print(line, flush=True)
 
 

@@ -2,8 +2,9 @@
 
 import resource
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +54,23 @@ def gradients(ranks: Ranks, params: TrainParams, tokens: int | None, bucket: int
     begin(model, params, IDS, CODEBOOK, None)
     steps = Steps(model, AnswerLoss.of(IDS, params), params, ranks, CPU, tokens, bucket)
     share = steps.share(windows(0, params), list(range(3, 3 + 7 * params.batch, 7)))
-    loss = steps.gradients(share, 3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Steps, "_forward", partialmethod(_looked_at, Steps._forward))
+        loss = steps.gradients(share, 3)
     found = {}
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None
         found[name] = (parameter.grad.full_tensor() if isinstance(parameter.grad, DTensor) else parameter.grad).numpy()
     parts = torch.cat([torch.stack([loss.total, loss.cross_entropy, loss.z]).detach(), loss.means, loss.shares])
     return parts.numpy(), found, len(share.forwards)
+
+
+def _looked_at(self: Steps, forward: Callable, share: Share, number: int, parts: list) -> Any:
+    """Compute a forward, before which a process has its rows of all gradients so far: none waits whole for the last one."""
+    for name, parameter in self.model.named_parameters():
+        assert (parameter.grad is None) == (number == 0), name
+        assert parameter.grad is None or isinstance(parameter.grad, DTensor) == (self.ranks.world > 1), name
+    return forward(self, share, number, parts)
 
 
 @pytest.mark.slow
@@ -188,6 +199,23 @@ def test_a_training_that_ended_early_goes_on_in_as_many_processes_exactly_and_in
             same(curve[6:], whole[6:], 0.05)  # other tokens are dropped
         for name, value in weights.items():
             assert np.abs(found[name] - value).max() <= (0 if after == before else 0.02), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "others"), [(1, [2]), (2, [1, 4])])
+def test_without_dropout_a_training_goes_on_in_any_number_of_processes_as_if_in_one(tmp_path, before, others):
+    params = replace(BRIEF, validate_every=3)
+    whole, weights = train_in(ALONE, params, tmp_path / "whole", None, 1)
+    assert weights is not None
+    together(before, cut_off, params, tmp_path / "cut", 7)
+    for after in others:
+        work = tmp_path / f"{after}"
+        shutil.copytree(tmp_path / "cut", work)
+        curve, found = together(after, train_in, params, work, 60, 8)[0]
+        assert len(curve) == 8
+        same(curve, whole, 1e-5)
+        for name, value in weights.items():
+            assert np.abs(found[name] - value).max() < 1e-5, name  # a hundredth of one step of Adam
 
 
 def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(tmp_path, capsys):

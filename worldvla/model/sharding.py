@@ -25,7 +25,8 @@ def shard(model: Chameleon, ranks: Ranks) -> None:
     find them in the type that they want, and cast nothing. On a CPU they are gathered as they are: it is the products that cast, as in
     one process. Norms and rotary positions are computed in fp32 everywhere (``chameleon``).
 
-    Gradients are added up, not averaged: every process divides its loss by the weight of the whole step.
+    Gradients are added up, not averaged: every process divides its loss by the weight of the whole step. They are after every
+    forward, not after the last of a step alone: between forwards a process holds its rows of their sum, not those of all.
     """
     mesh = ranks.mesh
     assert mesh is not None, "one process shares nothing"
@@ -40,13 +41,6 @@ def shard(model: Chameleon, ranks: Ranks) -> None:
         if isinstance(module, FSDPModule):
             module.set_force_sum_reduction_for_comms(True)  # gloo has no other with a factor
             module.set_gradient_divide_factor(1.0)
-
-
-def share_gradients(model: Chameleon, share: bool) -> None:
-    """Say whether the next backward is the step's last, after which gradients are added up over the processes."""
-    if isinstance(model, FSDPModule):
-        model.set_requires_gradient_sync(share)
-        model.set_is_last_backward(share)
 
 
 def release(model: Chameleon) -> None:

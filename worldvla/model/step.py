@@ -15,7 +15,7 @@ from worldvla.model.batches import Batch, Windows, collate, filled
 from worldvla.model.chameleon import Chameleon
 from worldvla.model.losses import AnswerLoss, Loss
 from worldvla.model.ranks import Ranks
-from worldvla.model.sharding import release, share_gradients
+from worldvla.model.sharding import release
 from worldvla.params.train import TrainParams
 from worldvla.sequences import Sample
 
@@ -78,7 +78,6 @@ class Steps:
         for number, parts in enumerate(share.forwards):
             if self.params.dropout:
                 self._seed(step, number)
-            share_gradients(self.model, number + 1 == len(share.forwards))
             total, sums = self._forward(share, number, parts)
             total.backward()
             totals += sums
