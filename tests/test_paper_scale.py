@@ -90,3 +90,15 @@ def test_flops_follow_from_parameters_tokens_and_attention():
 def test_the_page_holds_what_the_script_prints():
     page = (REPOSITORY / "docs/paper_scale.md").read_text()
     assert page.endswith(paper_scale.report() + "\n"), "paste the output of: python -m benchmarks.paper_scale"
+
+
+@pytest.mark.parametrize("scale", ["libero", "single", "paper"])
+def test_the_first_page_has_the_hours_of_the_ladder(scale):
+    def hours(path: str) -> list[float]:
+        """Return the hours of table 3 and of all, as a page's table says them."""
+        lines = (REPOSITORY / path).read_text(encoding="utf-8").splitlines()
+        (line,) = (line for line in lines if line.startswith(f"| `{scale}`") and line.count("|") > 4)
+        numbers = [cell.replace(",", "") for cell in line.strip("| ").split(" | ")[-3:]]
+        return [float(cell) for cell in (numbers[1:] if path == "README.md" else numbers[:2])]
+
+    assert hours("README.md") == pytest.approx(hours("docs/paper_scale.md"), rel=0.02)
