@@ -135,7 +135,7 @@ def test_a_plan_needs_no_repository_and_says_by_its_exit_code_whether_all_fits(m
 
 def test_the_exit_code_of_the_tests_is_passed_on(machine):
     assert machine.run("test", "-k", "two words")[0] == 3
-    assert machine.log()[-1] == "-m pytest -k two words"
+    assert machine.log()[-1] == "-m pytest --numprocesses logical --maxprocesses 4 --dist loadfile -k two words"
 
 
 def test_a_change_of_the_pinned_versions_installs_again_into_the_same_venv(machine):
