@@ -1,14 +1,20 @@
 """A policy that costs nothing: a small random transformer, and images of four codes."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import torch
 from small_models import sharp
 
+from worldvla.model import weights
 from worldvla.model.settings import ModelSettings
 from worldvla.model.trained import TrainedModel
 from worldvla.sequences import PROMPTS
 from worldvla.tokenizers.action import ActionTokenizer
+from worldvla.tokenizers.image import ImageTokenizer
 from worldvla.tokenizers.text import TextTokenizer
+from worldvla.tokenizers.vqgan import VQGAN, VQGANConfig
 from worldvla.vocabulary import compact
 
 PIXELS, NUM_CODES, HISTORY, CHUNK = 8, 16, 2, 3
@@ -44,3 +50,35 @@ def frame(seed: int) -> np.ndarray:
     return np.ascontiguousarray(
         np.broadcast_to(quarters.repeat(PIXELS // 2, 0).repeat(PIXELS // 2, 1), (PIXELS, PIXELS, 3))
     )
+
+
+SMALL = VQGANConfig(
+    num_codes=NUM_CODES, code_dim=8, base_channels=8, channel_multiplier=(1, 1, 2), num_res_blocks=1, norm_groups=4
+)
+
+
+def write_tokenizer(folder: Path, seed: int = 0, pixels: int = PIXELS) -> ImageTokenizer:
+    """Write a tokenizer's folder as the stage does, with a VQ-GAN of random weights."""
+    torch.manual_seed(seed)
+    images = ImageTokenizer(VQGAN(SMALL), pixels)
+    images.save(folder)
+    TEXTS.save(folder / "text.json")
+    ActionTokenizer((-1.0,) * 7, (1.0,) * 7).save(folder / "actions.json")
+    return images
+
+
+def write_project(folder: Path, run: str = "toy", samples: tuple[str, ...] = ("action", "world")) -> Path:
+    """Write a run and its tokenizer into ``data/`` of a folder; return the run's. The model answers with bins alone."""
+    images = write_tokenizer(folder / "data/tokenizer/goal-main")
+    model = folder / "data/models" / run
+    model.mkdir(parents=True)
+    transformer = sharp(IDS.size)
+    with torch.no_grad():
+        transformer.lm_head.weight[: IDS.first_bin] = 0
+        transformer.lm_head.weight[IDS.first_code :] *= 0.001
+    weights.save(transformer, model)
+    ModelSettings("compact", samples, "release", "action", CHUNK, HISTORY, images.digest).save(model)
+    for name in ("text.json", "actions.json"):
+        shutil.copyfile(folder / "data/tokenizer/goal-main" / name, model / name)
+    (model / "README.md").write_text(f"# {run}\n\n| | |\n| --- | --- |\n| shards sha256 | {'b' * 64} |\n")
+    return model

@@ -54,12 +54,11 @@ def fetch_model(repository: str, revision: str = "main") -> Path:
     publication = Publication(repository, "model", revision, instead, listed={})
     try:
         publication = pinned(publication)
-        fetched = fetching.fetch_files(publication, [file.path for file in publication.files])
+        fetching.fetch_files(publication, [file.path for file in publication.files])
     except ValueError as error:
         # The places where the pipeline's own repositories are named do not name this one.
         sentence = str(error).replace("the one that worldvla/data/hub/repositories.yaml names", "one that is there")
         raise ValueError(re.sub(r"correct worldvla/data/hub/[^\s,]*", "correct its name", sentence)) from None
-    assert fetched, "a repository has files"
     return fetching.snapshot(publication)
 
 
@@ -89,10 +88,11 @@ def find_tokenizer(model: Path, given: str | Path | None = None) -> Path:
         fitting = {pixels: folder for pixels, folder in fitting.items() if wanted is None or pixels == wanted}
     if len(fitting) == 1:
         return next(iter(fitting.values()))
-    got = f"{len(fitting)} for images of {', '.join(f'{pixels} px' for pixels in fitting)}" if fitting else "none"
+    sizes = " and ".join(f"{pixels} px" for pixels in sorted(fitting))
+    got = f"those for images of {sizes} are all" if fitting else "no image tokenizer there is"
     raise ValueError(
-        f"{data / 'tokenizer'}: {got} of the image tokenizers is {settings.image_tokenizer[:12]}, whose codes the model in "
-        f"{model} knows; expected one; name its folder (--tokenizer), or run: dvc repro tokenizer"
+        f"{data / 'tokenizer'}: {got} {settings.image_tokenizer[:12]}, whose codes the model in {model} knows; expected one; name "
+        "its folder (--tokenizer), or run: dvc repro tokenizer"
     )
 
 

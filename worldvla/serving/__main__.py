@@ -73,6 +73,8 @@ def bound(host: str, port: int) -> socket.socket:
     Raises:
         ValueError: the port is in use or not ours, or the host is none of this machine.
     """
+    if not 0 <= port < 2**16:  # the resolver would take what is left of it
+        raise ValueError(f"--port is {port}; expected 0 to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -80,8 +82,6 @@ def bound(host: str, port: int) -> socket.socket:
         where = socket.socket(family, kind, protocol)
         where.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         where.bind(address)
-    except OverflowError:
-        raise ValueError(f"--port is {port}; expected 0 to 65535") from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ValueError(
