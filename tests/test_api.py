@@ -1,11 +1,16 @@
 """Two names for people: a model from a folder, a run or the hub, asked with images; and how its tokenizer is found."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+import textwrap
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import PIL.Image
 import pytest
 from hub_server import serve, use
 from released_files import read_files
@@ -17,6 +22,8 @@ from worldvla.model.policy import ChameleonPolicy
 from worldvla.model.settings import ModelSettings
 from worldvla.model.world import WorldModel as Codes
 from worldvla.tokenizers.image import ImageTokenizer
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -137,6 +144,26 @@ class TestTheTokenizer:
         assert settings.image_tokenizer != "c" * 64
         with pytest.raises(ValueError, match="no image tokenizer there is"):
             find_tokenizer(find_model("toy"))
+
+
+def blocks(path: Path, heading: str) -> list[str]:
+    """Return the indented blocks of code in a section of a page."""
+    section = path.read_text().partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    return [textwrap.dedent(block) for block in re.findall(r"(?:^ {4}.*\n|^\n(?= {4}))+", section, re.MULTILINE)]
+
+
+def test_the_lines_of_the_first_page_run(project):
+    (code,) = blocks(ROOT / "README.md", "Use a model")
+    lines = [line for line in code.splitlines() if line]
+    assert len(lines) == 10, "five each"
+    code = re.sub(r'load\("[^"]+"\)', 'load("toy")', code)
+    taken = []
+    environment = SimpleNamespace(step=lambda action: (taken.append(action), 0.0, False, {}))
+    given = {"observation": {"agentview_image": frame(0)}, "environment": environment, "PIL": PIL}
+    exec(code.replace("clip = ", "actions = np.stack(taken)\nclip = "), given | {"np": np, "taken": taken})
+    assert len(taken) == CHUNK
+    with PIL.Image.open(project / "clip.gif") as film:
+        assert film.size == (PIXELS, PIXELS)
 
 
 def test_the_names_cost_nothing_until_they_are_asked_for():

@@ -7,9 +7,12 @@ import os
 import re
 import socket
 import struct
+import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
 
 import msgpack
 import numpy as np
@@ -19,6 +22,7 @@ from toy_policy import CHUNK, HISTORY, PIXELS, TASKS, frame, toy_model
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 from websockets.sync.client import connect
 
+from worldvla.model.policy import ChameleonPolicy
 from worldvla.serving import server as serving
 from worldvla.serving.answering import Answerer, Query
 from worldvla.serving.protocol import MAX_BYTES
@@ -187,6 +191,36 @@ def test_sixteen_clients_at_once_get_what_each_would_get_alone(model, server):
     assert max(map(len, server.batches)) <= BATCH
     assert sum(map(len, server.batches)) == 16 * 5
     assert [episode(number) for number in range(16)] == together
+
+
+def test_whatever_is_asked_the_model_gets_batches_of_one_size(model, monkeypatch):
+    sizes = []
+    act = ChameleonPolicy.act
+    monkeypatch.setattr(
+        ChameleonPolicy, "act", lambda self, tasks, codes: sizes.append(len(codes)) or act(self, tasks, codes)
+    )
+    answerer = Answerer(model, "clamp", BATCH)
+    for count in range(1, BATCH + 1):
+        queries = [Query(TASKS[0], (), frame(seed)[None]) for seed in range(count)]
+        assert len(answerer(queries)) == count
+    assert sizes == [BATCH] * BATCH
+
+
+def test_the_client_of_the_page_runs(model, server):
+    page = (Path(__file__).resolve().parents[1] / "docs/serving.md").read_text()
+    code = textwrap.dedent(page.partition("## A client\n")[2].partition("\nwhere")[0])
+    episodes, steps = [], []
+
+    def step(action):
+        steps.append(action)
+        return frame(len(steps)), 0.0, len(steps) % 4 == 0, {}
+
+    environment = SimpleNamespace(reset=lambda: episodes.append(0) or frame(0), step=step)
+    given = {"environment": environment, "upright": lambda image: image, "task": TASKS[0], "np": np}
+    exec(code.replace("8000", str(server.port)), given)
+    assert (len(episodes), len(steps)) == (10, 40)
+    (first,) = alone(model, (TASKS[0], [0]))
+    assert steps[0].tolist() == steps[4].tolist() == first[0].tolist(), "an episode begins without the one before"
 
 
 def test_the_server_answers_others_while_the_model_computes(server):

@@ -47,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         serve(given.run, given.tokenizer, given.host, given.port, given.batch, given.resize, given.no_bin)
     except ValueError as error:
         sys.exit(f"serve: {error}")
+    except KeyboardInterrupt:  # while the model is loaded
+        print("serve: interrupted; run the same command again", file=sys.stderr)
+        sys.exit(130)
 
 
 def serve(
@@ -61,8 +64,8 @@ def serve(
         raise ValueError(f"--batch is {batch}; expected 1 to {BATCH}")
     # Before the model, which may take minutes; until it listens, clients are refused and try again.
     with bound(host, port) as where, ThreadPoolExecutor(1, "model") as thread:
-        model, folder = thread.submit(load_model, run, "action", tokenizer, batch=batch).result()
-        answerer = thread.submit(Answerer, model, no_bin or no_bin_of(folder), batch).result()
+        model, folder = load_model(run, "action", tokenizer, batch=batch)
+        answerer = Answerer(model, no_bin or no_bin_of(folder), batch)  # from here on the thread's alone
         announced = metadata(Path(run).name, model, batch, resize)
         asyncio.run(_serve(PolicyServer(answerer, thread, announced), where, announced))
 
