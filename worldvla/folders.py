@@ -77,7 +77,7 @@ def find_tokenizer(model: Path, given: str | Path | None = None) -> Path:
         return Path(given)
     if (model / IMAGES).is_dir():
         return model
-    data = model.parent.parent
+    data = model.absolute().parent.parent
     fitting: dict[int, Path] = {}  # by size of images
     for folder in sorted(path for path in (data / "tokenizer").glob("*") if (path / IMAGES / "config.json").is_file()):
         pixels, digest = _image_tokenizer(folder)

@@ -54,7 +54,7 @@ def push(run: str, repository: str, tokenizer: Path | None = None, *, upload: bo
             f"{folder}: these weights are {origin['repository']}'s, and published there; expected a run that was trained here; "
             "name another"
         )
-    data = folder.parent.parent
+    data = folder.absolute().parent.parent
     images = find_tokenizer(folder, tokenizer) / IMAGES
     pixels = json.loads((images / "config.json").read_text(encoding="utf-8"))["pixels"]
     card = CARDS / f"{folder.name}.md"
