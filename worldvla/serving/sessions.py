@@ -67,11 +67,15 @@ def read_observation(message: Any, pixels: int, history: int, resize: bool) -> O
         episode = episode.item()
     if not isinstance(episode, (int, str, type(None))):
         raise ValueError(f"observation: '{EPISODE}' is a {type(episode).__name__}; expected a number or text")
-    return Observation(_frames(message[IMAGE], pixels, history, resize), str(prompt), bool(reset), episode)
+    return Observation(fitting_frames(message[IMAGE], pixels, history, resize), str(prompt), bool(reset), episode)
 
 
-def _frames(image: object, pixels: int, history: int, resize: bool) -> NDArray[np.uint8]:
-    """Return the frames of an observation as the model knows them."""
+def fitting_frames(image: object, pixels: int, history: int, resize: bool) -> NDArray[np.uint8]:
+    """Return the last frames [m, pixels, pixels, 3] of an observation as the model knows them.
+
+    Raises:
+        ValueError: one sentence: they are no images, or of another size.
+    """
     if not isinstance(image, np.ndarray):
         raise ValueError(f"observation: '{IMAGE}' is a {type(image).__name__}; expected an array")
     frames = image[None] if image.ndim == 3 else image
