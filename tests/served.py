@@ -24,6 +24,7 @@ class Running:
     def __init__(self, model, resize: bool, no_bin) -> None:
         self.model, self.batches, self.hold, self.spoilt = model, [], threading.Event(), None
         self.hold.set()
+        self._clients: list[WebsocketClientPolicy] = []
         self._answerer = Answerer(model, no_bin, BATCH)
         self.length, self.batch = self._answerer.length, BATCH
         self.announced = metadata("toy", model, BATCH, resize)
@@ -50,12 +51,15 @@ class Running:
 
     def stop(self) -> None:
         self.hold.set()
+        for client in self._clients:
+            client._ws.close()
         self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join(10)
         assert not self._thread.is_alive()
 
     def client(self) -> WebsocketClientPolicy:
-        return WebsocketClientPolicy("127.0.0.1", self.port)
+        self._clients.append(WebsocketClientPolicy("127.0.0.1", self.port))
+        return self._clients[-1]
 
     def raw(self):
         return connect(f"ws://127.0.0.1:{self.port}", compression=None, max_size=None)
