@@ -169,10 +169,12 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serve(files: dict[str, bytes], repository: str = REPOSITORY, kind: str = "dataset") -> Iterator[Hub]:
+def serve(
+    files: dict[str, bytes], repository: str = REPOSITORY, kind: str = "dataset", handler: type[Handler] = Handler
+) -> Iterator[Hub]:
     """Yield a hub with these files, listening on this machine only."""
     hub = Hub(files, repository, kind)
-    server = Server(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": hub}))
+    server = Server(("127.0.0.1", 0), type("Bound", (handler,), {"hub": hub}))
     hub.endpoint = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()

@@ -23,6 +23,7 @@ case "$*" in
     '-m pip'*) echo "$*" >>"$MACHINE/log"; [ ! -e "$MACHINE/lacks_network" ]; exit ;;
     '-m pipeline.parallel'*) echo "$*" >>"$MACHINE/log" ;;
     '-m worldvla.plan'*) echo "$*" >>"$MACHINE/log"; exit 1 ;;
+    '-m worldvla.serving'* | '-m worldvla.push'*) echo "$*" >>"$MACHINE/log" ;;
     '-m pytest'*) echo "$*" >>"$MACHINE/log"; exit 3 ;;
 esac
 """
@@ -130,6 +131,14 @@ def test_released_refuses_another_suite_before_anything_is_changed(machine):
 def test_a_plan_needs_no_repository_and_says_by_its_exit_code_whether_all_fits(machine):
     assert machine.run("plan", "--scale", "paper")[0] == 1
     assert machine.log()[-1] == "-m worldvla.plan --scale paper"
+    assert not (machine.checkout / ".git").exists()
+
+
+def test_serving_and_pushing_pass_their_arguments_on_and_need_no_repository(machine):
+    assert machine.run("serve", "action-goal", "--port", "9000")[0] == 0
+    assert machine.log()[-1] == "-m worldvla.serving action-goal --port 9000"
+    assert machine.run("push", "action-goal", "someone/goal", "--upload")[0] == 0
+    assert machine.log() == ["-m worldvla.push action-goal someone/goal --upload"]
     assert not (machine.checkout / ".git").exists()
 
 
