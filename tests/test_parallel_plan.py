@@ -64,11 +64,15 @@ def test_what_most_work_waits_for_starts_first(tmp_path):
 @pytest.mark.parametrize(
     ("page", "has", "has_not"),
     [
-        ("table6", {"finetune@action_from_world-goal", "rollout@action-goal"}, {"rollout@action_chunk-goal"}),
-        ("figure5", {"video_metrics@goal", "generate@world-goal"}, {"rollout@action-goal"}),
-        ("table5", {"speed@action_h4-goal", "rollout@action_h1-goal"}, {"train@world-goal", "video_metrics@goal"}),
-        ("forensics", {"report"}, {"download@goal", "rollout@action-goal"}),
-        ("released", {"report", "resolve"}, {"download@goal", "filter@goal-main", "rollout@all_data-goal"}),
+        ("table6", {"finetune@action_from_world-goal-1", "rollout@action-goal-1"}, {"rollout@action_chunk-goal-1"}),
+        ("figure5", {"video_metrics@goal", "generate@world-goal-1"}, {"rollout@action-goal-1"}),
+        (
+            "table5",
+            {"speed@action_h4-goal-1", "rollout_once@action_h1-goal-1"},
+            {"train@world-goal-1", "video_metrics@goal"},
+        ),
+        ("forensics", {"report"}, {"download@goal", "rollout@action-goal-1"}),
+        ("released", {"report", "resolve"}, {"download@goal", "filter@goal-main", "rollout_once@all_data-goal-1"}),
     ],
 )
 def test_a_page_needs_its_own_runs_and_the_report_alone(page, has, has_not):
