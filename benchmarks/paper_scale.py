@@ -2,7 +2,7 @@
 
     python -m benchmarks.paper_scale
 
-Runs and sizes are those of params.yaml and conf/paper.yaml on all four LIBERO suites, counts those of ``./run plan``.
+Runs, trainings and sizes are those of params.yaml and conf/paper.yaml on all four LIBERO suites, counts those of ``./run plan``.
 docs/paper_scale.md holds what this prints.
 """
 
@@ -100,7 +100,7 @@ def hours_table(by_name: dict[str, dict[str, Run]], model: Size) -> str:
         hours = [hours_of_epochs(run, model) for run in by_suite.values()]
         pixels = by_suite["spatial"].pixels
         rows.append([f"{name}, {pixels} px", *(f"{value:,.0f}" for value in hours), f"{sum(hours):,.0f}"])
-    return table([f"H100-hours, {EPOCHS} epochs", *PUBLISHED, "sum"], rows)
+    return table([f"H100-hours of one training, {EPOCHS} epochs", *PUBLISHED, "sum"], rows)
 
 
 def totals_table(runs: list[Run], model: Size) -> str:

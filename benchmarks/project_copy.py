@@ -35,9 +35,10 @@ class Project:
         }
 
     def set_scale(self, scale: str) -> None:
-        """Set the scale in params.yaml."""
+        """Set the scale in params.yaml, and one training of each model, to keep the run small."""
         params = self.folder / "params.yaml"
-        params.write_text(re.sub(r"(?m)^scale: .*$", f"scale: {scale}", params.read_text()))
+        text = re.sub(r"(?m)^scale: .*$", f"scale: {scale}", params.read_text())
+        params.write_text(re.sub(r"(?m)^trainings: .*$", "trainings: [1]", text))
 
     def commit(self) -> None:
         """Make a repository of the copy as it is now."""

@@ -11,11 +11,11 @@ from worldvla.running import console
 def main(*, params: Path, start: Path, shards: Path, tokenizer: Path, out: Path, timing: Path) -> None:
     """Train one run from the weights in the folder ``start``."""
     settings = strict.read(FinetuneParams, params)
-    # A folder of data/models/ is called <variant>-<suite>.
+    # A folder of data/models/ is called <variant>-<suite>-<training>.
     if not start.name.startswith(f"{settings.start}-"):
         raise ValueError(
             f"{start}: got a folder called '{start.name}', expected a run of '{settings.start}', which {params} says to "
-            f"start from: {settings.start}-<suite>. Run: dvc repro resolve finetune"
+            f"start from: {settings.start}-<suite>-<training>. Run: dvc repro resolve finetune"
         )
     if not start.is_dir():
         raise ValueError(

@@ -2,7 +2,7 @@
 
 Writes token shards of predicted clips: ``true/`` with the recorded actions, ``shuffled/`` with the actions of all clips in
 another order (a control: a model that does not use the action predicts it as well), and ``clips.parquet`` with the share of
-codes that are right when everything before them is the truth. Costs one forward of the model per code, for all clips of a
+codes that are right when everything before them is the truth, and ``made_of.json``, what its model was made of. Costs one forward of the model per code, for all clips of a
 batch together; an interrupted run continues from ``work/generate/``.
 """
 
@@ -17,9 +17,10 @@ import numpy as np
 from worldvla.arithmetic import ENVIRONMENT
 from worldvla.data.clips import cut_clips, shuffle_actions
 from worldvla.data.episodes import read_table, write_table
-from worldvla.data.generated import CLIPS, REMEDY
+from worldvla.data.generated import CLIPS, MADE_OF, REMEDY
 from worldvla.data.shards import TokenizedEpisode, read_shards, shard_path, write_shard
-from worldvla.files import atomic_folder, folder_digest
+from worldvla.files import atomic_folder, folder_digest, value_digest, write_json
+from worldvla.model import card
 from worldvla.model.world import WorldModel
 from worldvla.params import strict
 from worldvla.params.generate import GenerateParams
@@ -28,6 +29,7 @@ from worldvla.running.job import Job, Unit, Work
 from worldvla.running.timing import write_timing
 from worldvla.running.unfinished import finish, seconds_of, work_folder
 from worldvla.running.units import finished_units
+from worldvla.stage_code import code_digest
 
 TRUE, SHUFFLED, ACCURACY = "true", "shuffled", "accuracy"  # what a unit is about: two kinds of actions, or the truth
 SUFFIX = ".result"  # a tar of clips, or a table
@@ -69,6 +71,8 @@ def main(*, params: Path, model: Path, tokenizer: Path, shards: Path, out: Path,
                 (folder / kind).mkdir(exist_ok=True)
                 shutil.copyfile(result, shard_path(folder / kind, index))
         write_table(folder / "clips.parquet", rows, CLIPS)
+        made_of = {"params": value_digest(dataclasses.asdict(settings)), "code": code_digest("generate")}
+        write_json(folder / MADE_OF, card.made_of(model) | made_of | {"tokenizer": folder_digest(tokenizer)})
     seconds = seconds_of(work)
     write_timing(timing, seconds, frames=2 * len(clips) * (num_frames - 1))
     finish(work)

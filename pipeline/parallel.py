@@ -45,7 +45,8 @@ class Runner:
         self.ready: list[Stage] = []
         self.running: dict[Stage, StageProcess] = {}
         self.done: set[Stage] = set()
-        self.failed: list[StageProcess] = []
+        self.failed: dict[Stage, StageProcess] = {}
+        self.blocked: list[Stage] = []  # that depend on one that failed: they are not run
         self.counts = collections.Counter({"ran": 0, "were up to date": 0})
         self.signals: list[int] = []
         self.started = time.monotonic()
@@ -76,13 +77,13 @@ class Runner:
                 self.signals.append(signal.SIGPIPE)
 
     def run(self) -> None:
-        """Run until all is done, or until nothing runs any more after a failure or a signal."""
+        """Run until all is done that depends on nothing that failed, or until nothing runs any more after a signal."""
         try:
-            while self.running or ((self.left or self.ready) and not self.failed and not self.signals):
+            while self.running or ((self.left or self.ready) and not self.signals):
                 if self.signals:
                     for child in self.running.values():
                         child.end(len(self.signals))
-                elif not self.failed:
+                else:
                     self.check()
                     self.launch()
                 for child in self.running.values():
@@ -167,25 +168,36 @@ class Runner:
                     self.times.seconds[child.name] = seconds
                 self.say(f"{child.name} | done in {clock(seconds)} ({self.status()})")
             elif not self.signals:
-                self.failed.append(child)
-                waiting = "; waiting for the stages that run to end (Ctrl-C ends them)" if self.running else ""
+                self.fail(stage, child)
+                goes_on = bool(self.running or self.left or self.ready)
+                others = "; what does not depend on it goes on (Ctrl-C ends it)" if goes_on else ""
                 self.say(
-                    f"{child.name} | failed after {clock(seconds)}; all that it said: {os.path.relpath(child.log)}{waiting}"
+                    f"{child.name} | failed after {clock(seconds)}; all that it said: {os.path.relpath(child.log)}{others}"
                 )
-                if not self.running:
+                if not goes_on:
                     child.last_lines.clear()  # nothing comes between them and the last line
+
+    def fail(self, stage: Stage, child: StageProcess) -> None:
+        """Take note of a stage that failed, and of all that can therefore not run."""
+        self.failed[stage] = child
+        for other in list(self.left):  # whatever it depends on comes before it
+            if self.upstream[other] & {stage, *self.blocked}:
+                self.left.remove(other)
+                self.blocked.append(other)
 
     def status(self) -> str:
         """Return where the run stands."""
-        num_left = len(self.upstream) - len(self.done) - len(self.running)
-        text = f"{len(self.done)} of {len(self.upstream)} stages done, {len(self.running)} running, {num_left} left"
+        ended = {*self.done, *self.failed, *self.blocked}
+        num_left = len(self.upstream) - len(ended) - len(self.running)
+        failed = f", {len(self.failed)} failed" if self.failed else ""
+        text = f"{len(self.done)} of {len(self.upstream)} stages done{failed}, {len(self.running)} running, {num_left} left"
         text += f"; elapsed {clock(self.elapsed())}"
         seconds, all_known = self.times.left(
-            {stage.addressing for stage in self.done},
+            {stage.addressing for stage in ended},
             {child.name: time.monotonic() - child.started for child in self.running.values()},
             self.jobs,
         )
-        if self.signals or self.failed:
+        if self.signals:
             return f"ending: {text}"
         return f"{text}, {'about' if all_known else 'at least'} {clock(seconds)} to go" if seconds else text
 
@@ -268,9 +280,12 @@ def main() -> None:
         sys.exit(f"parallel: {' '.join(str(error).split())}; for more run: dvc status")
     progress = f"{len(runner.done)} of {len(runner.upstream)} stages are done"
     if runner.failed:
-        for line in [line for child in runner.failed for line in child.last_lines]:
+        for line in [line for child in runner.failed.values() for line in child.last_lines]:
             runner.say(line)
-        names = ", ".join(f"'{child.name}'" for child in runner.failed)
+        if runner.blocked:
+            waited = ", ".join(stage.addressing for stage in runner.blocked)
+            print(f"parallel: not run, as it depends on what failed: {waited}", file=sys.stderr)
+        names = ", ".join(f"'{child.name}'" for child in runner.failed.values())
         sys.exit(f"parallel: {names} failed, see above; {progress}. Mend it, then run the same command to continue.")
     if len(runner.done) < len(runner.upstream):
         print(f"parallel: interrupted; {progress}. Run the same command to continue.", file=sys.stderr)

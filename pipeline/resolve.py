@@ -1,7 +1,7 @@
 """Merge params.yaml and conf/<scale>.yaml into one file of effective values per suite and per run.
 
 Reads ``params.yaml``, ``conf/`` and the files outside the repository that these name, which it records by digest; writes
-``data/resolved/{<suite>,<variant>-<suite>,report}.yaml``. Takes a second, and longer where it first reads large files.
+``data/resolved/{<suite>,<variant>-<suite>-<training>,report}.yaml``. Takes a second, and longer where it first reads large files.
 """
 
 from collections.abc import Iterable

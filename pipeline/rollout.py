@@ -6,14 +6,15 @@ run has finished of them stays in ``work/rollout/``.
 """
 
 import contextlib
+import dataclasses
 import functools
 import json
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from worldvla.arithmetic import ENVIRONMENT
 from worldvla.files import atomic_folder, file_digest, folder_digest, value_digest, write_json
+from worldvla.model import card
 from worldvla.params import strict
 from worldvla.params.released import ORIGIN_FILE
 from worldvla.params.rollout import RolloutParams
@@ -29,6 +30,7 @@ from worldvla.simulation.libero_assets import ensure_assets
 from worldvla.simulation.outcomes import describe, join_units, write_unit
 from worldvla.simulation.rollout import run_episodes
 from worldvla.simulation.tasks import chosen_tasks
+from worldvla.stage_code import code_digest
 
 
 def main(*, params: Path, model: Path, tokenizer: Path, out: Path, timing: Path) -> None:
@@ -42,7 +44,7 @@ def main(*, params: Path, model: Path, tokenizer: Path, out: Path, timing: Path)
         for task in tasks
         for number, state in enumerate(libero.init_states(task)[: settings.init_states_per_task])
     ]
-    made_of = _made_of(params, model, tokenizer, engine.describe(settings.benchmark))
+    made_of = _made_of(settings, model, tokenizer, engine.describe(settings.benchmark))
     work = work_folder("rollout", made_of)
     starts = range(0, len(episodes), settings.environments)
     batches = {f"{start:06d}": episodes[start : start + settings.environments] for start in starts}
@@ -104,21 +106,21 @@ def policy_in_simulators(settings: RolloutParams, model: Path, tokenizer: Path) 
         yield roll_out
 
 
-def _made_of(params: Path, model: Path, tokenizer: Path, simulator: str) -> dict[str, str]:
+def _made_of(settings: RolloutParams, model: Path, tokenizer: Path, simulator: str) -> dict[str, str]:
     """Return the simulator and the sha256 of everything that decides the result, and where published weights come from.
 
-    That of the training data is taken from the model's card.
+    What is the model's, besides its weights, is taken from its card.
     """
     published = model / ORIGIN_FILE
     origin = json.loads(published.read_text(encoding="utf-8")) if published.is_file() else None
-    card = re.search(r"\| shards sha256 \| (\w+)", (model / "README.md").read_text(encoding="utf-8"))
     # Published weights have been verified, and 14 GB take their time.
     known = origin["sha256"] if origin else {}
     digests = [[path.name, known.get(path.name) or file_digest(path)] for path in sorted(model.iterdir())]
     return {
         "simulator": simulator,
-        "params": file_digest(params),
-        "data": card[1] if card else "unknown",
+        "params": value_digest(dataclasses.asdict(settings)),
+        "code": code_digest("rollout"),
+        **card.made_of(model),
         "tokenizer": folder_digest(tokenizer),
         "weights": value_digest([pair for pair in digests if pair[0].endswith(".safetensors")]),
         "model": value_digest(digests),

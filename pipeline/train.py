@@ -16,6 +16,7 @@ from worldvla.data.shards import TokenizedEpisode, read_shards
 from worldvla.data.splits import SPLITS
 from worldvla.files import atomic_folder, folder_digest, value_digest
 from worldvla.model.batches import Windows
+from worldvla.model.card import LINES, recipe
 from worldvla.model.initial import check
 from worldvla.model.ranks import ALONE, Ranks, joined, one_after_another
 from worldvla.model.saving import shares, shown, write_model
@@ -31,6 +32,7 @@ from worldvla.running.ranks import rank
 from worldvla.running.timing import write_timing
 from worldvla.running.unfinished import finish, work_folder
 from worldvla.running.watchable import CURVES
+from worldvla.stage_code import code_digest
 from worldvla.tokenizers.action import ActionTokenizer
 from worldvla.tokenizers.image import ImageTokenizer
 from worldvla.tokenizers.text import TextTokenizer
@@ -124,6 +126,7 @@ def _train(
         )
         trained_on = ", ".join(f"{len(part)} of {name}" for name, part in parts.items())
         base = {} if settings.base is None else {"started from": digests.pop("start")}
+        digests |= {LINES["recipe"]: recipe(settings), LINES["trained_by"]: code_digest("train")}
         made_of = (
             {"trained on episodes": trained_on} | base | {f"{name} sha256": value for name, value in digests.items()}
         )

@@ -1,12 +1,13 @@
 """Stage video_metrics: score predicted clips against the recorded ones, and against two baselines.
 
 Writes ``clips.parquet`` (PSNR, SSIM, LPIPS: a row per source, horizon and clip), ``sets.parquet`` (the Frechet distance of
-I3D's features: a row per source and horizon), ``films/`` (the frames of some clips, for people) and ``made_of.json``.
+I3D's features: a row per source and horizon), ``films/`` (the frames of some clips, for people), ``made_of.json``, and ``models.json``, what each model says it was made of.
 Costs a pass of I3D per source, horizon and clip; an interrupted run keeps the features in ``work/video_metrics/``.
 """
 
 import contextlib
 import dataclasses
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from worldvla.arithmetic import ENVIRONMENT
 from worldvla.data.episodes import read_episode, read_episodes_table, read_table, write_table
-from worldvla.data.generated import REMEDY
+from worldvla.data.generated import MADE_OF, REMEDY
 from worldvla.data.splits import read_split
 from worldvla.files import atomic_folder, file_digest, folder_digest, value_digest, write_json
 from worldvla.metrics import videos
@@ -91,6 +92,8 @@ def main(
         films = [sources.videos(source, places, images) for source in compared] if places else []
         write_films(folder / "films", films, [sources.clips[place] for place in places])
         write_json(folder / "made_of.json", digests)
+        models = {name: (generated / name / MADE_OF).read_text(encoding="utf-8") for name in settings.models}
+        write_json(folder / "models.json", {name: json.loads(text) for name, text in models.items()})
     write_timing(timing, seconds_of(work), clips=len(sources.clips))
     finish(work)
     for source in sources.scored:

@@ -13,6 +13,7 @@ from pipeline import report
 from worldvla.simulation.videos import video_name, write_video
 
 TASKS = ["put_the_can_in_the_basket", "put_the_can_in_the_tray"]
+MADE_BY = ("recipe", "trained_by", "code")  # what else all trainings of a row share
 WORLDS = ("world", "action_world_chunk_mask")
 # Of ten initial states per task, the first that a variant solves.
 SOLVED = {
@@ -50,9 +51,14 @@ def chunk(variant: str) -> str:
 
 
 def report_params(
-    suites: str = "[goal]", horizons: str = "[10, 20]", split: str = "paper", ablation_tasks: str = "seen"
+    suites: str = "[goal]",
+    horizons: str = "[10, 20]",
+    split: str = "paper",
+    ablation_tasks: str = "seen",
+    trainings: str = "[1]",
+    least: int = 1,
 ) -> str:
-    """Return the params of the report stage; row 2 of table 3 is not among the variants."""
+    """Return the params of the report stage; row 2 of table 3 is not among the variants, and claims need ``least`` trainings."""
     lines = []
     for name in (*SOLVED, "world"):
         start = "world" if name == "action_from_world" else "null"
@@ -61,13 +67,13 @@ def report_params(
         lines.append(
             f"    {name}: {{samples: [action], mask: causal, history: {history(name)}, chunk: {{{chunk(name)}}}, "
             f"start: {start}, {flags}, speed: true, {images}, "
-            f"episodes: {'all' if name.startswith('all_data') else 'train'}}}"
+            f"episodes: {'all' if name.startswith('all_data') else 'train'}, trainings: {trainings}, once: false}}"
         )
     return (
         "report:\n  scale: mini\n  seed: 0\n  benchmark: mini\n  demonstrations: scripted\n"
         f"  suites: {suites}\n  num_tasks: {{goal: [2, 2], spatial: [2, 2], object: [2, 2], long: [2, 2]}}\n  looks: simple\n  horizons: {horizons}\n"
         f"  split: {split}\n  ablation_tasks: {ablation_tasks}\n"
-        "  claims: {significance: 0.05, margin_points: 3.0, margin_db: 0.1, power: 0.8}\n"
+        f"  claims: {{significance: 0.05, margin_points: 3.0, margin_db: 0.1, trainings: {least}, power: 0.8}}\n"
         "  released: []\n  variants:\n" + "\n".join(lines) + "\n"
     )
 
@@ -98,7 +104,7 @@ def write_rollouts(
     for old in folder.glob("*.mp4"):
         old.unlink()
     pq.write_table(pa.Table.from_pylist(rows), folder / "episodes.parquet")
-    made_of = {kind: kind[0] * 64 for kind in ("params", "data", "tokenizer", "weights", "model")}
+    made_of = {kind: kind[0] * 64 for kind in ("params", "data", "tokenizer", "weights", "model", *MADE_BY)}
     made_of["simulator"] = "mujoco 3.3.2, robosuite 1.4.0, hf-libero 0.1.4"
     (folder / "made_of.json").write_text(json.dumps(made_of))
     frames = np.stack([np.full((32, 32, 3), 10 * step, np.uint8) for step in range(9)])
@@ -115,10 +121,16 @@ def write_clips(
     extractor: str = SUBSTITUTE,
     lpips: bool = False,
     num_films: int = 2,
+    trainings: tuple[int, ...] = (1,),
 ) -> None:
-    """Scores of clips whose PSNR goes up by a tenth from clip to clip; films of grey frames that grow lighter."""
+    """Scores of clips whose PSNR goes up by a tenth from clip to clip; films of grey frames that grow lighter.
+
+    The second training of a model is a dB better than the first, and so on.
+    """
     clips, sets = [], []
-    for source, psnr in PSNR.items():
+    models = [f"{name}-{number}" for name in WORLDS for number in trainings]
+    sources = [(variant, f"{variant}-{n}", PSNR[variant] + n - 1) for variant in WORLDS for n in trainings]
+    for source, name, psnr in [*sources, *((base, base, PSNR[base]) for base in PSNR if base not in WORLDS)]:
         for actions in ("true", "shuffled") if source in WORLDS else ("none",):
             for horizon in horizons:
                 # Of the two, only the action world model looks at the action.
@@ -133,7 +145,7 @@ def write_clips(
                     }
                     clips.append(
                         {
-                            "source": source,
+                            "source": name,
                             "actions": actions,
                             "horizon": horizon,
                             "task": TASKS[clip % 2],
@@ -149,7 +161,7 @@ def write_clips(
                 lone = num_clips < 2
                 sets.append(
                     {
-                        "source": source,
+                        "source": name,
                         "actions": actions,
                         "horizon": horizon,
                         "num_clips": num_clips,
@@ -171,11 +183,12 @@ def write_clips(
     )
     pq.write_table(pa.Table.from_pylist(clips, schema), folder / "clips.parquet")
     pq.write_table(pa.Table.from_pylist(sets), folder / "sets.parquet")
-    kinds = ("params", "data", "tokenizer", *[f"generated/{name}" for name in WORLDS])
+    kinds = ("params", "data", "tokenizer", *[f"generated/{name}" for name in models])
     (folder / "made_of.json").write_text(json.dumps({kind: kind[0] * 64 for kind in kinds}))
+    (folder / "models.json").write_text(json.dumps({name: dict.fromkeys(MADE_BY, "m" * 64) for name in models}))
     grey = np.linspace(0, 240, horizons[-1]).astype(np.uint8)
     frames = np.broadcast_to(grey[:, None, None, None], (len(grey), 32, 32, 3))
-    films = [(TASKS[number % 2], {name: frames for name in ("truth", *WORLDS)}) for number in range(num_films)]
+    films = [(TASKS[number % 2], {name: frames for name in ("truth", *models)}) for number in range(num_films)]
     write_films(folder / "films", films)
 
 
@@ -205,17 +218,22 @@ def make_project(folder: Path, suites: str = "[goal]") -> Path:
     """Write params, rollouts of every variant but row 2 of table 3, scored clips, and some timing files."""
     (folder / "report.yaml").write_text(report_params(suites))
     for variant in SOLVED:
-        write_rollouts(folder / "rollouts" / f"{variant}-goal", variant)
+        write_rollouts(folder / "rollouts" / f"{variant}-goal-1", variant)
     write_clips(folder / "videos" / "goal")
     timing = {"seconds": 43.2, "commit": "abc123", "date": "2025-01-01 00:00 UTC", "hardware": "Abacus, 2 cores"}
-    for path in ("rollout/action-goal", "finetune/action_from_world-goal", "video_metrics/goal", "train/world-goal"):
+    for path in (
+        "rollout/action-goal-1",
+        "finetune/action_from_world-goal-1",
+        "video_metrics/goal",
+        "train/world-goal-1",
+    ):
         (folder / "timing" / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / "timing" / f"{path}.json").write_text(json.dumps(timing))
-    write_curve(folder / "models" / "action-goal", num_steps=100, validated=(50, 100))
-    write_curve(folder / "models" / "all_data-goal", num_steps=90, validated=())
+    write_curve(folder / "models" / "action-goal-1", num_steps=100, validated=(50, 100))
+    write_curve(folder / "models" / "all_data-goal-1", num_steps=90, validated=())
     write_tokenizer(folder / "tokenizers" / "goal-main")
     for variant, actions_per_s in TIMED.items():
-        write_speed(folder / "speed" / f"{variant}-goal.json", actions_per_s)
+        write_speed(folder / "speed" / f"{variant}-goal-1.json", actions_per_s)
     return folder
 
 

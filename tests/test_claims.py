@@ -52,7 +52,7 @@ def pages(project: Path) -> tuple[str, str]:
 def set_solved(project: Path, suite: str = "goal", **solved: int) -> None:
     """Let variants solve this many of the twenty initial states."""
     for variant, num in solved.items():
-        write_rollouts(project / "rollouts" / f"{variant}-{suite}", variant, suite, set(sorted(ALL)[:num]))
+        write_rollouts(project / "rollouts" / f"{variant}-{suite}-1", variant, suite, set(sorted(ALL)[:num]))
 
 
 def set_params(project: Path, *changes: tuple[str, str], suites: str = "[goal]") -> None:
@@ -195,8 +195,10 @@ def test_clips_without_a_score_or_of_one_model_alone_are_not_run(project):
         NONE,
         "not a number in 12 of 12 scores",
     ]
-    pq.write_table(pa.Table.from_pylist([row for row in rows if row["source"] != "world"], table.schema), path)
-    assert judge(project)[key].outcomes[0].ours == "missing: run `dvc repro generate@world-goal`"
+    pq.write_table(pa.Table.from_pylist([row for row in rows if row["source"] != "world-1"], table.schema), path)
+    models = path.with_name("models.json")
+    models.write_text(models.read_text().replace('"world-1"', '"world-9"'))
+    assert judge(project)[key].outcomes[0].ours == "missing: run `dvc repro generate@world-goal-1`"
     path.unlink()
     assert judge(project)[key].outcomes[0].ours == "missing: run `dvc repro video_metrics@goal`"
     (project / "report.yaml").write_text(report_params(horizons="[50]"))
@@ -214,14 +216,14 @@ def test_a_claim_without_data_is_not_run(project):
     text, first = pages(project)
     assert cells(first, CLAIMS["joint_without_chunks"].claim)[-2:] == ["", "not run"]
     assert cells(text, CLAIMS["joint_without_chunks"].claim)[3] == "not run"  # not among the variants
-    (project / "rollouts" / "action_from_world-goal" / "episodes.parquet").unlink()
+    (project / "rollouts" / "action_from_world-goal-1" / "episodes.parquet").unlink()
     row = cells(pages(project)[0], CLAIMS["world_pretraining"].claim)
-    assert row[3] == "missing: run `dvc repro rollout@action_from_world-goal`"
+    assert row[3] == "missing: run `dvc repro rollout@action_from_world-goal-1`"
     assert row[-1] == "not run"
 
 
 def test_runs_without_a_common_initial_state_are_not_judged(project):
-    write_rollouts(project / "rollouts" / "action_from_world-goal", "action_from_world", suite="elsewhere")
+    write_rollouts(project / "rollouts" / "action_from_world-goal-1", "action_from_world", suite="elsewhere")
     one = judge(project)["world_pretraining"]
     assert (one.reads, one.num, one.outcomes[0].ours) == (NONE, 0, NOTHING_SHARED)
 
@@ -229,7 +231,7 @@ def test_runs_without_a_common_initial_state_are_not_judged(project):
 def test_one_of_two_suites_contradicts_a_claim_about_every_suite(project):
     set_params(project, suites="[goal, spatial]")
     for variant in SOLVED:
-        write_rollouts(project / "rollouts" / f"{variant}-spatial", variant, "spatial")
+        write_rollouts(project / "rollouts" / f"{variant}-spatial-1", variant, "spatial")
     set_solved(project, action_world_chunk_mask=18, action_chunk_mask=6, action_video_chunk_mask=18)
     set_solved(project, "spatial", action_world_chunk_mask=6, action_chunk_mask=18, action_video_chunk_mask=6)
     judged = judge(project)
@@ -287,7 +289,7 @@ def test_more_power_asks_for_a_larger_effect(project):
 
 def test_so_few_episodes_show_no_effect(project):
     for variant in ("action", "action_from_world"):
-        folder = project / "rollouts" / f"{variant}-goal"
+        folder = project / "rollouts" / f"{variant}-goal-1"
         table = pq.read_table(folder / "episodes.parquet")
         pq.write_table(table.slice(0, 5), folder / "episodes.parquet")
     row = cells(pages(project)[0], CLAIMS["world_pretraining"].claim)
@@ -296,14 +298,14 @@ def test_so_few_episodes_show_no_effect(project):
 
 def test_the_first_line_counts_all_claims(project):
     for text in pages(project):
-        assert f"Of {len(CLAIMS)} claims: 9 supported, 0 contradicted, 6 inconclusive, 2 not run." in text
+        assert f"Of {len(CLAIMS)} claims: 9 supported, 0 contradicted, 6 inconclusive, 0 not judged, 2 not run." in text
         # Twelve pairs of variants, two of them in two claims; four variants at once; two lengths of clips.
         assert "comparisons made here: 15." in text
-        assert "single training seed" in text
+        assert "all trainings together, not over trainings" in text
     assert "[claims](claims.md)" in pages(project)[1]
     (project / "rollouts").rename(project / "elsewhere")
     (project / "videos").rename(project / "no_videos")
-    assert f"0 supported, 0 contradicted, 0 inconclusive, {len(CLAIMS)} not run." in pages(project)[0]
+    assert f"0 supported, 0 contradicted, 0 inconclusive, 0 not judged, {len(CLAIMS)} not run." in pages(project)[0]
 
 
 def test_the_mask_is_judged_at_every_length(project):
@@ -318,9 +320,9 @@ def test_the_mask_is_judged_at_every_length(project):
     assert judge(project)[key].words == "supported: 3 of 3 lengths"
     set_solved(project, action_chunk_mask_k3=1)
     assert judge(project)[key].words == "contradicted: 3 of 3 lengths"
-    (project / "rollouts" / "action_chunk_mask_k3-goal" / "episodes.parquet").unlink()
+    (project / "rollouts" / "action_chunk_mask_k3-goal-1" / "episodes.parquet").unlink()
     assert judge(project)[key].words == "supported: 2 of 3 lengths"
-    assert judge(project)[key].outcomes[0].ours == "missing: run `dvc repro rollout@action_chunk_mask_k3-goal`"
+    assert judge(project)[key].outcomes[0].ours == "missing: run `dvc repro rollout@action_chunk_mask_k3-goal-1`"
 
 
 def test_the_gain_is_compared_between_the_longest_and_the_shortest_chunks(project):
@@ -337,10 +339,10 @@ def test_the_gain_is_compared_between_the_longest_and_the_shortest_chunks(projec
     ]
     set_solved(project, action_chunk_k3=1, action_chunk_mask_k3=20, action_chunk_k10=9)
     assert judge(project)[key].reads == "contradicted"
-    (project / "rollouts" / "action_chunk_k3-goal" / "episodes.parquet").unlink()
+    (project / "rollouts" / "action_chunk_k3-goal-1" / "episodes.parquet").unlink()
     assert judge(project)[key].outcomes[0].ours.endswith("; 5 actions: +50.0 points")
-    (project / "rollouts" / "action_chunk-goal" / "episodes.parquet").unlink()
-    assert judge(project)[key].outcomes[0].ours == "missing: run `dvc repro rollout@action_chunk_k3-goal`"
+    (project / "rollouts" / "action_chunk-goal-1" / "episodes.parquet").unlink()
+    assert judge(project)[key].outcomes[0].ours == "missing: run `dvc repro rollout@action_chunk_k3-goal-1`"
     assert judge(project)[key].reads == NONE
 
 
@@ -368,7 +370,7 @@ def test_chunks_of_one_length_tell_nothing_of_growth(project):
 def test_lengths_are_judged_over_all_suites_together(project):
     set_params(project, suites="[goal, long]")
     for variant in SOLVED:
-        write_rollouts(project / "rollouts" / f"{variant}-long", variant, "long")
+        write_rollouts(project / "rollouts" / f"{variant}-long-1", variant, "long")
     one = judge(project)["mask_at_every_chunk_length"]
     assert [(outcome.length, outcome.num) for outcome in one.outcomes] == [
         ("3 actions", 40),
@@ -400,7 +402,7 @@ def test_a_claim_about_frames_is_not_judged_by_runs_with_others(project):
 def test_no_verdict_stands_without_its_n(project, tmp_path_factory):
     other = tmp_path_factory.mktemp("other")
     set_params(project, suites="[goal, spatial]")
-    write_rollouts(project / "rollouts" / "action-spatial", "action", "spatial")
+    write_rollouts(project / "rollouts" / "action-spatial-1", "action", "spatial")
     for judged in (judge(project), judge(make_project(other))):
         for one in judged.values():
             assert (one.num > 0) == (one.reads != "not run")

@@ -1,6 +1,7 @@
 """Predicting validation clips: which clips, which actions, one frame after the other; and what the stage refuses."""
 
 import dataclasses
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -130,6 +131,7 @@ def run_stage(folder: Path, monkeypatch, world, horizons=(9, 11), batch=2):
     """Write what the stage reads, run it, and return its output."""
     for name in ("model", "tokenizer"):
         (folder / name).mkdir(exist_ok=True)
+    (folder / "model/README.md").write_text("| shards sha256 | 4f0c |\n| params besides the seed sha256 | 5e3d |")
     section = {"split": "val_ind", "horizons": list(horizons), "batch": batch, "reencode": False, "seed": 0}
     (folder / "resolved.yaml").write_text(yaml.safe_dump({"generate": section}))
     monkeypatch.chdir(folder)
@@ -149,6 +151,8 @@ def test_the_stage_writes_both_predictions_of_every_clip(tmp_path, monkeypatch, 
     assert np.array_equal(generated.true[:, 0], generated.shuffled[:, 0])
     assert not np.array_equal(generated.true, generated.shuffled)
     assert all(0 <= share <= 1 for share in generated.code_accuracy)
+    made_of = json.loads((out / "made_of.json").read_text())
+    assert (made_of["data"], made_of["recipe"], made_of["trained_by"]) == ("4f0c", "5e3d", "unknown")
     printed = capsys.readouterr().out
     assert "left out: 1 of 4 episodes, shorter than 11 frames" in printed
     assert "3 clips of 11 frames, with true and with shuffled actions" in printed

@@ -27,7 +27,7 @@ def faults(*paths: Path) -> list[str]:
 def test_the_pages_of_the_report_are_clean(tmp_path):
     project = make_project(tmp_path, "[goal, spatial]")
     for variant in SOLVED:
-        write_rollouts(project / "rollouts" / f"{variant}-spatial", variant, "spatial")
+        write_rollouts(project / "rollouts" / f"{variant}-spatial-1", variant, "spatial")
     assert not faults(*write_reports(project).glob("*.md"))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from resolve_project import copy_project, edit, resolved
 
 from benchmarks.project_copy import Project
@@ -71,6 +72,8 @@ def test_a_resolve_that_fails_ends_the_run(project, monkeypatch):
             "conf/none.yaml:x=1",
             "-S conf/none.yaml: no such file; expected NAME=VALUE of params.yaml, or FILE:NAME=VALUE",
         ),
+        ("trainings=0", "-S trainings=0: expected 1 to 1000 trainings, or their numbers: -S 'trainings=[1,2,3]'"),
+        ("trainings=-1", "-S trainings=-1: expected 1 to 1000 trainings"),
         ("suites={goal: 1}", "-S suites={goal: 1}: Error merging override suites={goal: 1}; expected NAME=VALUE"),
     ],
 )
@@ -81,6 +84,26 @@ def test_a_setting_that_is_none_is_one_sentence_and_changes_nothing(project, set
     assert str(caught.value).startswith(message)
     assert len(str(caught.value).splitlines()) == 1
     assert Path("params.yaml").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "numbers"),
+    [("trainings=5", [1, 2, 3, 4, 5]), ("trainings=1", [1]), ("trainings=[1,4]", [1, 4])],
+)
+def test_trainings_are_counted_for_dvc_which_cannot(project, setting, numbers):
+    set_params([setting, "seed=1"])
+    content = yaml.safe_load(Path("params.yaml").read_text())
+    assert (content["trainings"], content["seed"]) == (numbers, 1)
+    check_params()
+
+
+@pytest.mark.parametrize(
+    "setting", ["trainings=[]", "trainings=[0]", "trainings=[1,1]", "trainings=many", "trainings=2.5"]
+)
+def test_numbers_that_are_no_trainings_are_refused_before_dvc_reads_them(project, setting):
+    set_params([setting])
+    with pytest.raises(ValueError, match=r"^params\.yaml: trainings is .*; expected .*$"):
+        check_params()
 
 
 @pytest.mark.slow

@@ -283,20 +283,23 @@ def test_no_entry_of_the_lock_file_is_lost_and_the_run_cache_is_used(tmp_path):
     assert toy.repro().count("didn't change, skipping") == 13
 
 
-def test_a_failure_starts_nothing_new_and_names_the_stage_and_a_second_run_continues(tmp_path):
+def test_after_a_failure_all_else_runs_and_what_depends_on_it_is_named_and_a_second_run_continues(tmp_path):
     stages = {"top": stage("top"), "bad": stage("bad", "good", deps=("top",)), "after": stage("after", deps=("bad",))}
-    toy = Toy(tmp_path, stages | {"good": stage("good", "bad", deps=("top",)), "next": stage("next", deps=("good",))})
+    stages |= {"good": stage("good", "bad", deps=("top",)), "next": stage("next", deps=("good",))}
+    toy = Toy(tmp_path, stages | {"end": stage("end", deps=("after", "next"))})
     (toy.folder / "broken").write_text("bad")
     code, lines = toy.run("-j", "2")
     assert code == 1
     assert "bad | bad is broken" in lines
-    assert lines[-1] == (
-        "parallel: 'bad' failed, see above; 2 of 5 stages are done. Mend it, then run the same command to continue."
-    )
-    assert toy.locked() == {"top", "good"}
-    assert not toy.has_started("next")
+    assert any(line.endswith("; what does not depend on it goes on (Ctrl-C ends it)") for line in lines)
+    assert lines[-2:] == [
+        "parallel: not run, as it depends on what failed: after, end",
+        "parallel: 'bad' failed, see above; 3 of 6 stages are done. Mend it, then run the same command to continue.",
+    ]
+    assert toy.locked() == {"top", "good", "next"}
+    assert not toy.has_started("after")
     (toy.folder / "broken").unlink()
     code, lines = toy.run("-j", "2")
     assert code == 0
-    assert lines[-1].startswith("parallel: of 5 stages 3 ran, 2 were up to date; ")
+    assert lines[-1].startswith("parallel: of 6 stages 3 ran, 3 were up to date; ")
     assert "up to date" in toy.repro()

@@ -1,16 +1,19 @@
 """What the runner plans: which stages a page needs, what starts first, how long it takes; toys under a real DVC."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from dvc.repo import Repo
 from test_parallel import Toy, stage
 
 from pipeline import parallel
 from worldvla import planning
 
+REPOSITORY = Path(__file__).resolve().parents[1]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
@@ -64,16 +67,49 @@ def test_what_most_work_waits_for_starts_first(tmp_path):
 @pytest.mark.parametrize(
     ("page", "has", "has_not"),
     [
-        ("table6", {"finetune@action_from_world-goal", "rollout@action-goal"}, {"rollout@action_chunk-goal"}),
-        ("figure5", {"video_metrics@goal", "generate@world-goal"}, {"rollout@action-goal"}),
-        ("table5", {"speed@action_h4-goal", "rollout@action_h1-goal"}, {"train@world-goal", "video_metrics@goal"}),
-        ("forensics", {"report"}, {"download@goal", "rollout@action-goal"}),
-        ("released", {"report", "resolve"}, {"download@goal", "filter@goal-main", "rollout@all_data-goal"}),
+        ("table6", {"finetune@action_from_world-goal-1", "rollout@action-goal-1"}, {"rollout@action_chunk-goal-1"}),
+        ("figure5", {"video_metrics@goal", "generate@world-goal-1"}, {"rollout@action-goal-1"}),
+        (
+            "table5",
+            {"speed@action_h4-goal-1", "rollout_once@action_h1-goal-1"},
+            {"train@world-goal-1", "video_metrics@goal"},
+        ),
+        ("forensics", {"report"}, {"download@goal", "rollout@action-goal-1"}),
+        ("released", {"report", "resolve"}, {"download@goal", "filter@goal-main", "rollout_once@all_data-goal-1"}),
     ],
 )
 def test_a_page_needs_its_own_runs_and_the_report_alone(page, has, has_not):
-    stages = planning.plan(Repo(str(Path(__file__).resolve().parents[1])), [page])
+    stages = planning.plan(Repo(str(REPOSITORY)), [page])
     names = {stage.addressing for stage in stages}
     assert has | {"report"} <= names
     assert not has_not & names
     assert list(stages)[-1].addressing == "report"
+
+
+def graph_of(
+    folder: Path, trainings: list[int], monkeypatch: pytest.MonkeyPatch
+) -> dict[str, tuple[str, set[str], set[str]]]:
+    """Return each stage that DVC makes of dvc.yaml under some trainings: what it runs, reads and writes."""
+    folder.mkdir()
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc" / "config").write_text("[core]\n    no_scm = true\n")
+    params = (REPOSITORY / "params.yaml").read_text()
+    (folder / "params.yaml").write_text(re.sub(r"(?m)^trainings: .*$", f"trainings: {trainings}", params))
+    (folder / "dvc.yaml").write_text((REPOSITORY / "dvc.yaml").read_text())
+    monkeypatch.chdir(folder)
+    stages = Repo().index.stages
+    return {stage.addressing: (str(stage.cmd), {*map(str, stage.deps)}, {*map(str, stage.outs)}) for stage in stages}
+
+
+def test_more_trainings_add_their_stages_and_change_no_other(tmp_path, monkeypatch):
+    few, more = (graph_of(tmp_path / str(last), [*range(1, last + 1)], monkeypatch) for last in (3, 5))
+    assert {name: more[name] for name in few} == few
+    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    runs = {"train": params["variants"], "finetune": params["finetune"]}
+    runs |= {stage: params[stage] for stage in ("rollout", "generate")}
+    added = {f"{stage}@{name}-goal-{n}" for stage, names in runs.items() for name in names for n in (4, 5)}
+    assert set(more) - set(few) == added
+    _, reads, writes = more["finetune@action_from_world-goal-4"]
+    assert "data/models/world-goal-4" in reads
+    assert "data/models/action_from_world-goal-4" in writes
+    assert "data/generated/goal/world-5" in more["generate@world-goal-5"][2]

@@ -34,7 +34,8 @@ EIGHT_H100 = Place(cores=128, memory=512e9, disk=8e12, workers=8, gpu=H100, num_
 
 @pytest.fixture(scope="module")
 def ladder():
-    return {scale: read_experiment(PARAMS, CONF, plan.changes(scale)) for scale in plan.LADDER}
+    """Return every rung with one training of each model, as they were measured."""
+    return {scale: read_experiment(PARAMS, CONF, plan.changes(scale) | {"trainings": [1]}) for scale in plan.LADDER}
 
 
 def refused(experiment, place, **machine):
@@ -190,6 +191,18 @@ def test_without_a_gpu_the_fewest_that_would_do_are_named(ladder):
     assert text.endswith("It fits 2 cores and no GPU: about 1.1 hours.")
 
 
+def test_every_training_is_counted(ladder):
+    settings = plan.changes("mini") | {"trainings": [1, 2, 3]}
+    once, thrice = (only(one, "table6") for one in (ladder["mini"], read_experiment(PARAMS, CONF, settings)))
+    expected = {("action", True), ("action_from_world", True), ("world", False)}  # the last is only trained
+    for experiment, numbers in ((once, [1]), (thrice, [1, 2, 3])):
+        found = {(run.name, run.training, run.rollout is not None) for run in experiment.runs}
+        assert found == {(name, number, rolled) for name, rolled in expected for number in numbers}
+    hours = [{cost.stage: cost.core_hours for cost in costs(one, None, ALONE)} for one in (once, thrice)]
+    assert hours[1]["train"] == pytest.approx(3 * hours[0]["train"])
+    assert hours[1]["filter"] == hours[0]["filter"]
+
+
 def test_a_page_is_counted_alone(ladder):
     experiment = only(ladder["mini"], "table6")
     assert {run.name for run in experiment.runs} == {"action", "action_from_world", "world"}
@@ -264,7 +277,7 @@ def run_plan(tmp_path, monkeypatch, capsys):
 def test_it_prints_and_exits_with_0_if_all_fits(run_plan):
     code, out, error = run_plan("--scale", "smoke")
     assert (code, error) == (0, "")
-    assert out.startswith("Scale `smoke`, benchmark `mini`, scripted demonstrations, suites goal: 18 trainings")
+    assert out.startswith("Scale `smoke`, benchmark `mini`, scripted demonstrations, suites goal: 32 trainings")
 
 
 def test_it_exits_with_1_and_a_sentence_for_all_that_does_not_fit(run_plan):

@@ -91,7 +91,7 @@ def test_figure7_invents_no_number_of_the_paper(reports):
 
 def test_provenance_leads_back_from_the_number(reports):
     text = (reports / "table3.md").read_text()
-    block = text[text.index("- `dvc repro rollout@action-goal`") :]
+    block = text[text.index("- `dvc repro rollout@action-goal-1`") :]
     assert "params `pppppppppppp`, data `dddddddddddd`, tokenizer `tttttttttttt`, weights `wwwwwwwwwwww`" in block
     assert "commit abc123, 2025-01-01 00:00 UTC" in block
     assert "training unknown time, rollouts 43 s, on Abacus, 2 cores" in block
@@ -99,10 +99,10 @@ def test_provenance_leads_back_from_the_number(reports):
 
 
 def test_a_run_without_data_says_what_to_run(project):
-    (project / "rollouts" / "action_chunk_mask-goal" / "episodes.parquet").unlink()
+    (project / "rollouts" / "action_chunk_mask-goal-1" / "episodes.parquet").unlink()
     folder = write_reports(project)
     for name in ("table3.md", "figure4.md", "figure7.md", "README.md"):
-        assert "missing: run `dvc repro rollout@action_chunk_mask-goal`" in (folder / name).read_text()
+        assert "missing: run `dvc repro rollout@action_chunk_mask-goal-1`" in (folder / name).read_text()
     assert not (folder / "figure4-goal.png").exists()
 
 
@@ -124,7 +124,7 @@ def test_without_any_data_there_is_still_a_report(project):
 
 
 def test_runs_without_a_common_initial_state_are_not_compared(project):
-    run = project / "rollouts" / "action_from_world-goal"
+    run = project / "rollouts" / "action_from_world-goal-1"
     write_rollouts(run, "action_from_world", suite="elsewhere")
     folder = write_reports(project)
     assert cells((folder / "table6.md").read_text(), "with against without")[-1] == "no initial state in common"
@@ -139,7 +139,7 @@ def test_suites_stand_in_the_papers_order_and_their_average_comes_last(project):
     (project / "report.yaml").write_text(report_params("[long, spatial, goal]"))
     for suite in ("long", "spatial"):
         for variant in SOLVED:
-            write_rollouts(project / "rollouts" / f"{variant}-{suite}", variant, suite)
+            write_rollouts(project / "rollouts" / f"{variant}-{suite}-1", variant, suite)
     folder = write_reports(project)
     text = (folder / "table3.md").read_text()
     assert re.findall(r"^## (.*)$", text, re.MULTILINE)[:-1] == [
@@ -192,7 +192,9 @@ def test_tables_align():
 
 
 def test_episodes_without_a_common_start_share_no_outcomes():
-    rows = [{"suite": suite, "task_index": 0, "init_state": 0, "success": True} for suite in ("goal", "long")]
+    rows = [
+        {"suite": suite, "task_index": 0, "init_state": 0, "training": 1, "success": True} for suite in ("goal", "long")
+    ]
     first, second = shared_outcomes(Episodes(rows[:1]), Episodes(rows[1:]))
     assert first.dtype == second.dtype == np.bool_
     assert first.shape == second.shape == (0,)

@@ -30,7 +30,7 @@ def set_params(project: Path, before: str, after: str, suites: str = "[goal]") -
 
 def add_suite(project: Path, suite: str) -> None:
     for variant in SOLVED:
-        write_rollouts(project / "rollouts" / f"{variant}-{suite}", variant, suite)
+        write_rollouts(project / "rollouts" / f"{variant}-{suite}-1", variant, suite)
 
 
 def test_table5_has_the_papers_layout(reports):
@@ -42,7 +42,7 @@ def test_table5_has_the_papers_layout(reports):
             "8/20 = 40.0 % (21.9 to 61.3), 3.00 actions/s",
             "67.3 %, 1.77 FPS",
         ]
-        assert row[6].endswith("; speed not measured: run `dvc repro speed@action_h4-goal`")
+        assert row[6].endswith("; speed not measured: run `dvc repro speed@action_h4-goal-1`")
     text = (reports / "table5.md").read_text()
     assert cells(text, "goal", "with chunks")[4:6] == [
         "14/20 = 70.0 % (48.1 to 85.5), 21.50 actions/s",
@@ -69,7 +69,7 @@ def test_speed_names_its_hardware_and_what_is_not_measured(reports):
     text = (reports / "table5.md").read_text()
     speed = section(text, "Goal: speed")
     assert cells(speed, "action_chunk_mask")[2:] == ["3.13", "21.50", "46.5", "7", "Slide rule, 1 core"]
-    assert cells(speed, "action_h4")[3:5] == ["not measured: run `dvc repro speed@action_h4-goal`", ""]
+    assert cells(speed, "action_h4")[3:5] == ["not measured: run `dvc repro speed@action_h4-goal-1`", ""]
     assert len(re.findall(r"^- `dvc repro speed@.*: commit def456", text, re.MULTILINE)) == len(TIMED)
     assert "not comparable" in text
 
@@ -148,9 +148,9 @@ def test_lengths_are_sorted_whatever_the_variants_are_called(project):
 
 
 def test_a_length_without_a_run_says_what_to_run(project):
-    (project / "rollouts" / "action_chunk_k10-goal" / "episodes.parquet").unlink()
+    (project / "rollouts" / "action_chunk_k10-goal-1" / "episodes.parquet").unlink()
     row = cells((write_reports(project) / "figure6.md").read_text(), "10")
-    assert row[1] == "missing: run `dvc repro rollout@action_chunk_k10-goal`"
+    assert row[1] == "missing: run `dvc repro rollout@action_chunk_k10-goal-1`"
     assert row[2] == "18/20 = 90.0 % (69.9 to 97.2)"
     assert row[3:8] == [""] * 5
 
@@ -170,7 +170,7 @@ def test_variants_that_are_no_pair_are_left_out_and_named(project):
 
 
 def test_runs_of_other_initial_states_are_not_compared(project):
-    write_rollouts(project / "rollouts" / "action_chunk_k3-goal", "action_chunk_k3", suite="elsewhere")
+    write_rollouts(project / "rollouts" / "action_chunk_k3-goal-1", "action_chunk_k3", suite="elsewhere")
     assert cells((write_reports(project) / "figure6.md").read_text(), "3")[7] == "no initial state in common"
 
 

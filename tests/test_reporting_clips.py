@@ -149,8 +149,10 @@ def test_another_model_that_predicts_clips_has_its_rows(project):
     params = report_params().replace("action_chunk: {", "other: {").replace("generate: false", "generate: true", 2)
     (project / "report.yaml").write_text(params)
     text = page(project)
-    assert cells(section(text, "Goal: 10 frames"), "`other`")[5] == "missing: run `dvc repro generate@other-goal`"
-    change_clips(project, lambda row: row | {"source": "other" if row["source"] == "world" else row["source"]})
+    assert cells(section(text, "Goal: 10 frames"), "`other`")[5] == "missing: run `dvc repro generate@other-goal-1`"
+    change_clips(project, lambda row: row | {"source": "other-1" if row["source"] == "world-1" else row["source"]})
+    models = project / "videos" / "goal" / "models.json"
+    models.write_text(models.read_text().replace('"world-1"', '"other-1"'))
     text = page(project)
     assert cells(section(text, "Goal: 10 frames"), "`other`")[5].startswith("19.25 ")
     assert cells(section(text, "Goal: does it beat copying?"), "`other`", "10")[-1] == "beats copying"
@@ -177,7 +179,7 @@ def change_clips(project: Path, change: Callable[[dict[str, Any]], dict[str, Any
 def test_provenance_names_the_stage_and_what_went_in(text):
     block = section(text, "Where the numbers come from")
     assert "- `dvc repro video_metrics@goal`" in block
-    assert "generated/world `gggggggggggg`" in block
+    assert "generated/world-1 `gggggggggggg`" in block
     assert "scoring 43 s, on Abacus, 2 cores" in block
     assert "training 43 s, generation unknown time" in block
 

@@ -20,25 +20,25 @@ def project(tmp_path: Path) -> Path:
 def test_the_first_pair_that_only_one_model_solved_is_picked_of_either_kind():
     only_world, only_action, both = (False, True), (True, False), (True, True)
     films = {
-        ("goal", 0, 0): both,
-        ("goal", 0, 1): only_action,
-        ("goal", 1, 0): only_world,
-        ("goal", 1, 1): only_world,
-        ("goal", 1, 2): only_action,
+        ("goal", 0, 0, 1): both,
+        ("goal", 0, 1, 1): only_action,
+        ("goal", 1, 0, 1): only_world,
+        ("goal", 1, 1, 1): only_world,
+        ("goal", 1, 2, 1): only_action,
     }
-    assert pick(films) == [("goal", 1, 0), ("goal", 0, 1)]
-    assert pick({start: kind for start, kind in films.items() if kind != only_world}) == [("goal", 0, 1)]
-    assert pick({("goal", 0, 0): both, ("goal", 0, 1): both}) == [("goal", 0, 0)]
+    assert pick(films) == [("goal", 1, 0, 1), ("goal", 0, 1, 1)]
+    assert pick({start: kind for start, kind in films.items() if kind != only_world}) == [("goal", 0, 1, 1)]
+    assert pick({("goal", 0, 0, 1): both, ("goal", 0, 1, 1): both}) == [("goal", 0, 0, 1)]
     assert pick({}) == []
 
 
 def test_figure4_counts_all_pairs_and_says_which_are_shown(project):
     # Filmed are the initial states 0 and 9 of both tasks.
     write_rollouts(
-        project / "rollouts" / "action_chunk_mask-goal", "action_chunk_mask", solved={(0, 9), (0, 3), (1, 0)}
+        project / "rollouts" / "action_chunk_mask-goal-1", "action_chunk_mask", solved={(0, 9), (0, 3), (1, 0)}
     )
     write_rollouts(
-        project / "rollouts" / "action_world_chunk_mask-goal", "action_world_chunk_mask", solved={(1, 9), (1, 0)}
+        project / "rollouts" / "action_world_chunk_mask-goal-1", "action_world_chunk_mask", solved={(1, 9), (1, 0)}
     )
     folder = write_reports(project)
     text = (folder / "figure4.md").read_text()
@@ -49,7 +49,7 @@ def test_figure4_counts_all_pairs_and_says_which_are_shown(project):
     )
     two_pairs = height(folder / "figure4-goal.png")
     write_rollouts(
-        project / "rollouts" / "action_world_chunk_mask-goal", "action_world_chunk_mask", solved={(1, 3), (1, 0)}
+        project / "rollouts" / "action_world_chunk_mask-goal-1", "action_world_chunk_mask", solved={(1, 3), (1, 0)}
     )
     folder = write_reports(project)
     text = (folder / "figure4.md").read_text()
@@ -93,7 +93,7 @@ def test_figure5_shows_each_clip_and_its_animation_has_every_frame(project):
 
 
 def test_a_source_without_films_is_named(project):
-    for path in (project / "videos").rglob("world.png"):
+    for path in (project / "videos").rglob("world-1.png"):
         path.unlink()
     assert "Without films: world model." in (write_reports(project) / "figure5.md").read_text()
 
@@ -112,7 +112,10 @@ def test_an_animation_that_would_be_large_shows_one_clip_smaller(tmp_path):
 
 def test_clips_of_libero_size_are_drawn(project):
     frames = np.zeros((12, 256, 256, 3), np.uint8)
-    write_films(project / "videos" / "goal" / "films", [(TASKS[0], {name: frames for name in ("truth", *WORLDS)})])
+    write_films(
+        project / "videos" / "goal" / "films",
+        [(TASKS[0], {name: frames for name in ("truth", *(f"{one}-1" for one in WORLDS))})],
+    )
     with Image.open(write_reports(project) / "figure5-goal.png") as picture:
         assert picture.width < 1300
 

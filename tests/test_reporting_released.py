@@ -53,7 +53,7 @@ def test_released_rows_stand_beside_ours_with_the_papers_numbers(project):
 
 def test_they_stand_alone_where_ours_have_not_run(project):
     for variant in ("all_data", "all_data_other"):
-        (project / "rollouts" / f"{variant}-goal" / "episodes.parquet").unlink()
+        (project / "rollouts" / f"{variant}-goal-1" / "episodes.parquet").unlink()
     text = table2(project)
     assert "| smaller" not in text
     assert "our smaller images" not in text.lower()

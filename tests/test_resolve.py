@@ -1,6 +1,7 @@
 """``resolve``: effective values, and bytes that change only with a value."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,22 @@ from worldvla.params import strict
 from worldvla.params.benchmarks import SUITES
 from worldvla.params.report import ReportParams
 from worldvla.params.resolve import SECTIONS
+from worldvla.params.trainings import training_seed
 from worldvla.params.unsolved import UNSOLVED
 from worldvla.simulation.tasks import task_names
 
 EXPERIMENT = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
-VARIANTS = {**EXPERIMENT["variants"], **EXPERIMENT["finetune"], **EXPERIMENT["other_pixels"]}
+SEVERAL = {**EXPERIMENT["variants"], **EXPERIMENT["finetune"]}
+VARIANTS = {**SEVERAL, **EXPERIMENT["once"], **EXPERIMENT["other_pixels"]}
+
+
+def runs(name: str) -> set[str]:
+    """Return the names of the runs of a variant on the goal suite."""
+    return {f"{name}-goal-{number}" for number in (EXPERIMENT["trainings"] if name in SEVERAL else [1])}
+
+
+def runs_of(names: Iterable[str]) -> set[str]:
+    return set().union(*map(runs, names))
 
 
 @pytest.fixture
@@ -32,7 +44,7 @@ class TestResolve:
     def test_every_stage_can_read_its_section(self, scale):
         edit("params.yaml", scale=scale)
         files = resolved()
-        assert set(files) == {"goal", "goal-main", "goal-other", *(f"{name}-goal" for name in VARIANTS), "report"}
+        assert set(files) == {"goal", "goal-main", "goal-other", *runs_of(VARIANTS), "report"}
         for name, text in files.items():
             path = Path(f"{name}.yaml")
             path.write_text(text)
@@ -44,14 +56,14 @@ class TestResolve:
         edit("params.yaml", chunk=10)
         after = resolved()
         changed = {name for name in after if after[name] != before[name]}
-        assert changed == {*(f"{name}-goal" for name, one in VARIANTS.items() if one["chunk"] is None), "report"}
+        assert changed == {*runs_of(name for name, one in VARIANTS.items() if one["chunk"] is None), "report"}
 
     def test_a_history_reaches_the_runs_without_one_of_their_own(self):
         before = resolved()
         edit("params.yaml", history=3)
         after = resolved()
         changed = {name for name in after if after[name] != before[name]}
-        assert changed == {*(f"{name}-goal" for name, one in VARIANTS.items() if one["history"] is None), "report"}
+        assert changed == {*runs_of(name for name, one in VARIANTS.items() if one["history"] is None), "report"}
 
     def test_the_default_chunk_written_out_changes_nothing(self):
         before = resolved()
@@ -63,7 +75,7 @@ class TestResolve:
         files = resolved()
         chunks = {
             name: yaml.safe_load(files[name])["train"]["chunk"]
-            for name in ("action-goal", "action_chunk-goal", "action-long", "action_chunk_mask-long")
+            for name in ("action-goal-1", "action_chunk-goal-1", "action-long-1", "action_chunk_mask-long-1")
         }
         assert list(chunks.values()) == [1, 5, 1, 10]
         report = yaml.safe_load(files["report"])["report"]
@@ -114,13 +126,15 @@ class TestResolve:
         edit("params.yaml", benchmark="libero", suites=["goal", "long"], demonstrations="hub", looks="published")
         edit("params.yaml", scene_prefix=True)
         files = resolved()
-        asked = {suite: yaml.safe_load(files[f"action-{suite}"])["train"]["scene_prefix"] for suite in ("goal", "long")}
+        asked = {
+            suite: yaml.safe_load(files[f"action-{suite}-1"])["train"]["scene_prefix"] for suite in ("goal", "long")
+        }
         assert asked == {"goal": False, "long": True}
 
     def test_a_suite_is_cut_to_some_of_its_tasks_by_number_or_name(self):
         edit("params.yaml", tasks={"goal": [3, "put_the_can_in_the_tray"]})
         files = {name: yaml.safe_load(text) for name, text in resolved().items()}
-        sections = files["goal"]["download"], files["goal-main"]["filter"], files["action-goal"]["rollout"]
+        sections = files["goal"]["download"], files["goal-main"]["filter"], files["action-goal-1"]["rollout"]
         assert [section["tasks"] for section in sections] == [[1, 3]] * 3
         assert files["report"]["report"]["num_tasks"] == {"goal": [2, 4]}
 
@@ -129,18 +143,20 @@ class TestResolve:
 
     def test_the_params_for_liberos_scenes_resolve(self, project):
         shutil.copy(REPOSITORY / "docs/libero/params.yaml", project / "params.yaml")
-        assert "action_world_chunk_mask-spatial" in resolved()
+        assert "action_world_chunk_mask-spatial-1" in resolved()
 
     def test_a_run_has_the_sections_of_its_stages(self):
         sections = {name: set(yaml.safe_load(text)) for name, text in resolved().items()}
-        assert sections["action-goal"] == {"train", "rollout", "speed"}
-        assert sections["world-goal"] == {"train", "generate"}
-        assert sections["action_world_chunk_mask-goal"] == {"train", "rollout", "generate"}
-        assert sections["action_from_world-goal"] == {"finetune", "rollout"}
+        assert sections["action-goal-1"] == {"train", "rollout", "speed"}
+        assert sections["action-goal-2"] == {"train", "rollout"}
+        assert sections["action_h1-goal-1"] == {"train", "rollout", "speed"}
+        assert sections["world-goal-1"] == {"train", "generate"}
+        assert sections["action_world_chunk_mask-goal-1"] == {"train", "rollout", "generate"}
+        assert sections["action_from_world-goal-1"] == {"finetune", "rollout"}
 
     def test_a_model_of_images_of_the_other_size_differs_in_nothing_else(self):
         files = {name: yaml.safe_load(text) for name, text in resolved().items()}
-        main, other = files["all_data-goal"], files["all_data_other-goal"]
+        main, other = files["all_data-goal-1"], files["all_data_other-goal-1"]
         assert main["train"] == other["train"]
         assert [run["rollout"].pop("pixels") for run in (main, other)] == [
             files[f"goal-{images}"]["filter"].pop("pixels") for images in ("main", "other")
@@ -162,19 +178,45 @@ class TestResolve:
         for path, values in change.items():
             edit(path, **values)
         after = resolved()
-        assert {name for name in after if after[name] != before[name]} == {
-            f"{name}-goal" for name, one in VARIANTS.items() if kinds & set(one["samples"])
-        }
+        assert {name for name in after if after[name] != before[name]} == runs_of(
+            name for name, one in VARIANTS.items() if kinds & set(one["samples"])
+        )
 
     def test_without_images_of_the_other_size_nothing_is_made_of_them(self):
         edit("params.yaml", images=["main"], other_pixels={})
-        assert not {"goal-other", "all_data_other-goal"} & set(resolved())
+        assert not {"goal-other", "all_data_other-goal-1"} & set(resolved())
 
     def test_a_finetuned_run_is_sized_as_one_from_scratch(self):
         files = {name: yaml.safe_load(text) for name, text in resolved().items()}
-        finetuned = files["action_from_world-goal"]["finetune"]
+        finetuned = files["action_from_world-goal-1"]["finetune"]
         assert finetuned.pop("start") == "world"
-        assert finetuned == files["action-goal"]["train"]
+        assert finetuned == files["action-goal-1"]["train"]
+
+    def test_more_trainings_change_what_is_there_in_nothing_but_what_lists_them(self):
+        before = resolved()
+        edit("params.yaml", trainings=[1, 2, 3, 4, 5])
+        after = resolved()
+        missing = {f"{name}-goal-{number}" for name in SEVERAL for number in (4, 5)}
+        assert set(after) - set(before) == missing
+        assert {name for name in before if after[name] != before[name]} == {"goal", "report"}
+        goal, more = (yaml.safe_load(files["goal"]) for files in (before, after))
+        models = [f"{name}-{number}" for name in EXPERIMENT["generate"] for number in range(1, 6)]
+        assert more["video_metrics"].pop("models") == models
+        assert goal["video_metrics"].pop("models") == [one for one in models if int(one[-1]) < 4]
+        assert goal == more  # data and split are not run again
+
+    def test_a_training_changes_the_initial_weights_and_the_order_of_samples_alone(self):
+        files = {name: yaml.safe_load(text) for name, text in resolved().items()}
+        first, second = files["world-goal-1"], files["world-goal-2"]
+        assert first["train"].pop("seed") != second["train"].pop("seed")
+        assert first == second
+        assert files["action-goal-1"]["train"]["seed"] == files["action_chunk-goal-1"]["train"]["seed"]
+        assert files["action-goal-2"]["rollout"]["seed"] == files["goal"]["download"]["seed"] == 0
+
+    def test_no_training_of_one_seed_is_a_training_of_another(self):
+        seeds = [training_seed(seed, number) for seed in range(100) for number in range(1, 100)]
+        assert len(set(seeds)) == len(seeds)
+        assert training_seed(0, 1) == 103133206923630  # as in results that are there
 
     def test_thresholds_of_claims_reach_the_report_alone(self):
         before = resolved()

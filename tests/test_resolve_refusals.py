@@ -14,6 +14,7 @@ from worldvla.params.unsolved import UNSOLVED
 from worldvla.simulation.tasks import task_names
 
 LIMIT = max_steps("mini", "goal")
+NUMBERS = "expected numbers from 1 on, each once: [1, 2, 3], or [1]"
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ class TestRefusals:
                 f"params.yaml: chunk is {LIMIT + 1}; expected at most {LIMIT}, the longest episode of the suite 'goal'",
             ),
             (
-                {"variants__action_h1__chunk": LIMIT + 1},
+                {"once__action_h1__chunk": LIMIT + 1},
                 f"params.yaml: the chunk of 'action_h1' is {LIMIT + 1}; expected at most {LIMIT}, the longest episode of "
                 "the suite 'goal'",
             ),
@@ -102,7 +103,7 @@ class TestRefusals:
                 f"params.yaml: history is {LIMIT + 1}; expected at most {LIMIT}, the longest episode of the suite 'goal'",
             ),
             (
-                {"variants__action_h4__history": LIMIT + 1},
+                {"once__action_h4__history": LIMIT + 1},
                 f"params.yaml: the history of 'action_h4' is {LIMIT + 1}; expected at most {LIMIT}, the longest episode "
                 "of the suite 'goal'",
             ),
@@ -153,9 +154,29 @@ class TestRefusals:
                 "params.yaml: generate has 'action', whose samples are action; expected world among them",
             ),
             (
-                {"generate": ["world", "all_data"]},
-                "params.yaml: generate has 'all_data', which is trained on all episodes, the clips to predict among them; "
+                {"variants__action_world__episodes": "all", "generate": ["world", "action_world"]},
+                "params.yaml: generate has 'action_world', which is trained on all episodes, the clips to predict among them; "
                 "expected episodes: train",
+            ),
+            (
+                {"generate": ["world", "all_data"]},
+                "params.yaml: generate has 'all_data', which is trained once; expected one of variants or finetune (those of "
+                "once are rolled out without being named, and predict no clips)",
+            ),
+            ({"trainings": []}, f"params.yaml: trainings is []; {NUMBERS}"),
+            ({"trainings": [0, 1]}, f"params.yaml: trainings is [0, 1]; {NUMBERS}"),
+            ({"trainings": [1, 2, 2]}, f"params.yaml: trainings is [1, 2, 2]; {NUMBERS}"),
+            (
+                {"trainings": [4, 5]},
+                "params.yaml: trainings is [4, 5]; expected 1 among them, the one that is timed; others are run alone by the "
+                "names of their stages: ./run reproduce rollout@action-goal-4",
+            ),
+            ({"trainings": 3}, "params.yaml: trainings is 3; expected a list, each entry a whole number"),
+            ({"trainings": [1, 2.5]}, "params.yaml: trainings[1] is 2.5; expected a whole number"),
+            ({"claims__trainings": 0}, "params.yaml: claims.trainings is 0; expected at least 1"),
+            (
+                {"once__action_h1__samples": ["world"], "speed": ["action"]},
+                "params.yaml: once has 'action_h1', whose samples are world; expected action among them",
             ),
             (
                 {"variants__action__mask": "cuasal"},
@@ -258,7 +279,7 @@ class TestRefusals:
         [
             ({"train__steps": 0}, "conf/mini.yaml: train.steps is 0; expected at least 1"),
             ({"train__stepz": 1}, "conf/mini.yaml: unknown key 'train.stepz'; did you mean 'steps'?"),
-            ({"train__seed": 1}, "conf/mini.yaml: 'train.seed' is set elsewhere (0); remove it here"),
+            ({"train__seed": 1}, "conf/mini.yaml: 'train.seed' is set elsewhere; remove it here"),
             ({"train": 3}, "conf/mini.yaml: 'train' is 3; expected 'key: value' lines"),
             (
                 {"generate__horizons": 10},

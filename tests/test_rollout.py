@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import hashlib
+import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ from worldvla.simulation.outcomes import EPISODES, Outcome
 from worldvla.simulation.rollout import run_episodes
 from worldvla.simulation.tasks import Task, tasks
 from worldvla.simulation.videos import VIDEO_PIXELS, read_video, write_video
+from worldvla.stage_code import code_digest
 
 TASKS = [
     Task("mini", "goal", index, f"task_{index}", f"do task {index}", Path(f"task_{index}.bddl")) for index in range(3)
@@ -311,6 +313,9 @@ def test_the_stage_writes_a_row_per_episode_and_the_films(stage, capsys):
         if row["init_state"] < 2
     }
     assert {path.name for path in out.iterdir()} == {*filmed, "episodes.parquet", "made_of.json"}
+    made_of = json.loads((out / "made_of.json").read_text())
+    assert (made_of["data"], made_of["recipe"], made_of["trained_by"]) == ("4f0c", "unknown", "unknown")
+    assert made_of["code"] == code_digest("rollout")
     for name, row in filmed.items():
         assert len(read_video(out / name)) == row["num_steps"] + 1
     successes = sum(row["success"] for row in episode_rows)

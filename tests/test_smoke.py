@@ -13,10 +13,18 @@ from benchmarks.project_copy import REPOSITORY, Project
 
 PARAMS = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
 SUITE = "goal"
-OTHER = list(PARAMS["other_pixels"])
-ROLLED_OUT = [f"{variant}-{SUITE}" for variant in (*PARAMS["rollout"], *OTHER)]
-# Variants whose chunk is that of the experiment.
-CHUNKED = [name for name, variant in PARAMS["variants"].items() if variant["chunk"] is None]
+OTHER, ONCE = list(PARAMS["other_pixels"]), list(PARAMS["once"])
+
+
+def run_of(variant: str, number: int = 1) -> str:
+    return f"{variant}-{SUITE}-{number}"
+
+
+ROLLED_OUT = [run_of(variant) for variant in (*PARAMS["rollout"], *ONCE, *OTHER)]
+# Variants whose chunk is that of the experiment, trained several times and once.
+CHUNKED, CHUNKED_ONCE = (
+    [name for name, variant in PARAMS[group].items() if variant["chunk"] is None] for group in ("variants", "once")
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -50,7 +58,7 @@ def test_every_output_is_there(project):
         stage = "finetune" if run.startswith("action_from_world") else "train"
         assert (data / "timing" / stage / f"{run}.json").is_file()
     for variant in PARAMS["generate"]:
-        assert (data / "generated" / SUITE / variant / "true" / "000000.tar").is_file()
+        assert (data / "generated" / SUITE / f"{variant}-1" / "true" / "000000.tar").is_file()
     assert (data / "video_metrics" / SUITE / "sets.parquet").is_file()
 
 
@@ -83,8 +91,9 @@ def test_every_page_of_the_report_is_there_and_has_no_gap_but_absent_weights(pro
 
 
 def test_a_pretrained_model_depends_on_the_model_that_it_starts_from(project):
-    stage = yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"][f"finetune@action_from_world-{SUITE}"]
-    assert f"data/models/world-{SUITE}" in {dep["path"] for dep in stage["deps"]}
+    stage = yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"]
+    stage = stage[f"finetune@{run_of('action_from_world')}"]
+    assert f"data/models/{run_of('world')}" in {dep["path"] for dep in stage["deps"]}
 
 
 def test_nothing_is_left_behind(project):
@@ -103,12 +112,12 @@ def test_a_second_run_does_nothing(project):
 
 def test_forced_again_every_stage_writes_the_same_bytes(project):
     before = project.digests()
-    run = f"action_world_chunk_mask-{SUITE}"
+    run = run_of("action_world_chunk_mask")
     stages = [f"{stage}@{SUITE}" for stage in ("download", "video_metrics")]
     stages += [
         f"{stage}@{SUITE}-{images}" for stage in ("filter", "tokenizer", "encode") for images in PARAMS["images"]
     ]
-    stages += [f"train@{run}", f"rollout@{run}", f"generate@{run}", f"finetune@action_from_world-{SUITE}"]
+    stages += [f"train@{run}", f"rollout@{run}", f"generate@{run}", f"finetune@{run_of('action_from_world')}"]
     project.dvc("repro", "--force", "--single-item", *stages)
     assert project.digests() == before
 
@@ -118,21 +127,43 @@ def test_another_chunk_runs_the_chunked_runs_only_and_the_report_follows(project
     subprocess.run(["git", "commit", "--quiet", "-m", "run"], cwd=project.folder, env=project.env, check=True)
     before = project.digests()
     printed = project.dvc("exp", "run", "-S", "chunk=10")
-    stages = [("train", CHUNKED), *((stage, set(CHUNKED) & set(PARAMS[stage])) for stage in ("rollout", "speed"))]
+    stages = [("train", CHUNKED), ("rollout", set(CHUNKED) & set(PARAMS["rollout"]))]
+    stages += [("speed", {*CHUNKED, *CHUNKED_ONCE} & set(PARAMS["speed"]))]
+    stages += [(f"{stage}_once", CHUNKED_ONCE) for stage in ("train", "rollout")]
     stages += [(f"{stage}_other_pixels", OTHER) for stage in ("train", "rollout")]
-    chunked = {f"{stage}@{variant}-{SUITE}" for stage, variants in stages for variant in variants}
-    clips = f"generate@action_world_chunk_mask-{SUITE}"
+    chunked = {f"{stage}@{run_of(variant)}" for stage, variants in stages for variant in variants}
+    clips = f"generate@{run_of('action_world_chunk_mask')}"
     # Clips are scored anew if they changed, and after a few steps of training a model draws the same whatever its chunk.
     assert stages_run(printed) - {f"video_metrics@{SUITE}"} == {"resolve", "report", *chunked, clips}
     after = project.digests()
     changed = {path for path in after if after[path] != before[path]}
-    assert changed >= {f"data/models/{variant}-{SUITE}" for variant in (*CHUNKED, *OTHER)} | {
+    assert changed >= {f"data/models/{run_of(variant)}" for variant in (*CHUNKED, *CHUNKED_ONCE, *OTHER)} | {
         "data/resolved",
         "reports",
     }
     assert not changed & {
-        "data/models/action-goal",
-        "data/rollouts/action-goal",
+        "data/models/action-goal-1",
+        "data/rollouts/action-goal-1",
         "data/shards/goal-main",
-        "data/models/world-goal",
+        "data/models/world-goal-1",
     }
+
+
+def test_more_trainings_run_what_is_missing_and_the_page_has_them_all(project):
+    before = project.digests()
+    printed = project.python("-m", "pipeline.parallel", "--jobs", "2", "-S", "trainings=2", "table6")
+    ran = set(re.findall(r"^(\S+) \| done in", printed, flags=re.MULTILINE))
+    second = {f"{stage}@{run_of(name, 2)}" for stage, name in (("train", "action"), ("train", "world"))}
+    second |= {f"finetune@{run_of('action_from_world', 2)}"}
+    second |= {f"rollout@{run_of(name, 2)}" for name in ("action", "action_from_world")}
+    assert ran == {"resolve", "report", *second}
+    after = project.digests()
+    assert {path for path in before if after[path] != before[path]} == {"data/resolved", "reports"}
+    assert after[f"data/models/{run_of('action', 2)}"] != after[f"data/models/{run_of('action')}"]
+    rates = (project.folder / "reports" / "table6.md").read_text()
+    assert "missing" not in rates
+    assert "refused" not in rates
+    assert rates.count(" points |") >= 2  # each row's spread
+    assert f"- `dvc repro rollout@{run_of('action', 2)}`" in rates
+    other = (project.folder / "reports" / "table3.md").read_text()
+    assert f"missing: run `dvc repro rollout@{run_of('action_chunk', 2)}`" in other

@@ -53,7 +53,7 @@ def test_variants_are_linked_to_their_pages(text):
 
 def test_the_variants_are_those_of_the_params():
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    variants = params["variants"] | params["finetune"] | params["other_pixels"]
+    variants = params["variants"] | params["finetune"] | params["once"] | params["other_pixels"]
     trained = {name: variant["samples"] for name, variant in variants.items()}
     ours = yaml.safe_load(KINDS.read_text())["variants"]
     assert {name: variant["samples"] for name, variant in ours.items()} == trained

@@ -21,7 +21,8 @@ import yaml
 from pipeline import finetune
 from pipeline import train as train_stage
 from worldvla.data.shards import TokenizedEpisode, write_shards
-from worldvla.files import file_digest
+from worldvla.files import file_digest, folder_digest
+from worldvla.model import card as card_of
 from worldvla.model import weights
 from worldvla.model.batches import Windows
 from worldvla.model.policy import ChameleonPolicy
@@ -30,6 +31,7 @@ from worldvla.model.settings import ModelSettings
 from worldvla.model.training import learning_rate, train
 from worldvla.params.train import TrainParams
 from worldvla.running import unfinished
+from worldvla.stage_code import code_digest
 from worldvla.tokenizers.action import ActionTokenizer
 from worldvla.tokenizers.text import TextTokenizer
 from worldvla.vocabulary import compact
@@ -250,12 +252,12 @@ def test_the_stage_names_the_run_to_train_first(tmp_path):
     section = {**asdict(PARAMS), "samples": ["action"], "start": "world"}
     resolved.write_text(yaml.safe_dump({"finetune": section}))
     rest = {name: tmp_path for name in ("shards", "tokenizer", "out", "timing")}
-    with pytest.raises(ValueError, match=r"world-goal: no such folder; .* Run: dvc repro train@world-goal"):
-        finetune.main(params=resolved, start=tmp_path / "world-goal", **rest)
+    with pytest.raises(ValueError, match=r"world-goal-2: no such folder; .* Run: dvc repro train@world-goal-2"):
+        finetune.main(params=resolved, start=tmp_path / "world-goal-2", **rest)
     with pytest.raises(
-        ValueError, match=r"goal: .* expected a run of 'world', .*: world-<suite>. Run: dvc repro resolve"
+        ValueError, match=r"goal-2: .* expected a run of 'world', .*: world-<suite>-<training>. Run: dvc repro resolve"
     ):
-        finetune.main(params=resolved, start=tmp_path / "world_small-goal", **rest)
+        finetune.main(params=resolved, start=tmp_path / "world_small-goal-2", **rest)
 
 
 ACTIONS_ALONE = replace(PARAMS, samples=("action",), rounds=None, alpha=None, alpha_on=None)
@@ -316,6 +318,12 @@ def test_a_run_trains_on_the_episodes_that_its_variant_names(tmp_path, monkeypat
     assert f"| trained on episodes | {card} |" in written
     assert ("| validation loss | not measured |" in written) == (episodes == "all")
     assert (tmp_path / "out/curve.png").is_file()
+    made_of = card_of.made_of(tmp_path / "out")
+    params = replace(ACTIONS_ALONE, episodes=episodes, steps=2, warmup_steps=0)
+    assert made_of["recipe"] == card_of.recipe(params) == card_of.recipe(replace(params, seed=7))
+    assert made_of["recipe"] != card_of.recipe(replace(params, batch=1))
+    assert made_of["trained_by"] == code_digest("train")
+    assert made_of["data"] == folder_digest(tmp_path / "shards")
 
 
 def run_stage(tmp_path, monkeypatch, episodes="train"):

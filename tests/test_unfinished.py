@@ -14,7 +14,8 @@ import worldvla
 from worldvla.files import PROCESS
 from worldvla.running import unfinished
 from worldvla.running.checkpoints import checkpoint_file, read_checkpoint
-from worldvla.running.unfinished import Clock, code_of, finish, seconds_of, sweep, work_folder
+from worldvla.running.unfinished import Clock, finish, seconds_of, sweep, work_folder
+from worldvla.stage_code import code_of
 
 REPOSITORY = Path(worldvla.__file__).parent.parent
 

@@ -16,6 +16,7 @@ from pipeline import video_metrics
 from worldvla.data.episodes import EPISODES, write_episode, write_table
 from worldvla.data.file_names import task_file
 from worldvla.data.generated import CLIPS as GENERATED
+from worldvla.data.generated import MADE_OF
 from worldvla.data.shards import TokenizedEpisode, read_shards, write_shards
 from worldvla.data.splits import SCHEMA
 from worldvla.metrics import videos
@@ -122,6 +123,7 @@ def project(tmp_path, monkeypatch, units_here):
             write_shards(tmp_path / "generated" / name / actions, clips, 64)
         accuracy = [{"task": "put_it", "demo": f"demo_{4 + place}", "code_accuracy": 0.25} for place in range(4)]
         write_table(tmp_path / "generated" / name / "clips.parquet", accuracy, GENERATED)
+        (tmp_path / "generated" / name / MADE_OF).write_text(json.dumps({"recipe": name}))
     return tmp_path
 
 
@@ -156,6 +158,9 @@ def test_the_stage_scores_every_source_at_every_horizon(project, capsys):
     given = [row for row in clips if row["source"] in ("world", "copy") and row["horizon"] == 9]
     for row in given:  # the given frame counts 80 dB
         assert row["psnr_with_first"] == pytest.approx((80 + 8 * row["psnr"]) / 9)
+    assert json.loads((out / "models.json").read_text()) == {
+        name: {"recipe": name} for name in ("world", "action_world")
+    }
     sets = pq.read_table(out / "sets.parquet").to_pylist()
     assert {(row["source"], row["horizon"]) for row in sets} == {
         (source, horizon)

@@ -22,7 +22,7 @@ def find_model(source: str | Path, revision: str = "main") -> Path:
     """Return the folder of a model: one that is given, that of a run in ``data/models``, or a repository's, fetched.
 
     Args:
-        source: a folder (``data/models/action-goal``), the name of a run (``action-goal``) or of a repository
+        source: a folder (``data/models/action-goal-1``), the name of a run (``action-goal-1``) or of a repository
             (``someone/worldvla-goal``), in this order.
         revision: branch or commit of a repository.
 

@@ -1,6 +1,7 @@
 """params.yaml as the runner finds it: set from the command line, and refused before DVC reads it."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,15 +15,19 @@ from dvc.utils.hydra import apply_overrides
 from worldvla.params.resolve import resolve
 from worldvla.simulation.tasks import task_names
 
+MAX_TRAININGS = 1000  # a count beyond is a slip, as a seed in its place
+
 
 def set_params(settings: list[str]) -> None:
     """Write ``NAME=VALUE`` into params.yaml, or what ``FILE:NAME=VALUE`` says, as ``dvc exp run -S`` does: comments stay.
+
+    ``trainings=5`` is understood as their numbers, ``[1,2,3,4,5]``: DVC, which expands the stages, cannot count.
 
     Raises:
         ValueError: not of that form, or no such file or name.
     """
     root = Path(Repo.find_root())
-    for path, overrides in to_path_overrides(settings).items():
+    for path, overrides in to_path_overrides([_counted(setting) for setting in settings]).items():
         if not (root / path).is_file():
             raise ValueError(f"-S {path}: no such file; expected NAME=VALUE of params.yaml, or FILE:NAME=VALUE")
         try:
@@ -33,6 +38,18 @@ def set_params(settings: list[str]) -> None:
                 f"-S {' -S '.join(overrides)}: {reason}; expected NAME=VALUE of what {path} has, as for `dvc exp run`"
             ) from error
         print(f"parallel: {path} is set: {', '.join(overrides)}; to take it back: git checkout {path}", flush=True)
+
+
+def _counted(setting: str) -> str:
+    """Return a setting; of a number of trainings, that of their numbers."""
+    number = re.fullmatch(r"(?:params\.yaml:)?trainings=\s*([+-]?\d+)\s*", setting)
+    if number is None:
+        return setting
+    if not 1 <= int(number[1]) <= MAX_TRAININGS:
+        raise ValueError(
+            f"-S {setting}: expected 1 to {MAX_TRAININGS} trainings, or their numbers: -S 'trainings=[1,2,3]'"
+        )
+    return f"trainings=[{','.join(map(str, range(1, int(number[1]) + 1)))}]"
 
 
 def check_params() -> None:

@@ -5,7 +5,8 @@ from dataclasses import replace
 from worldvla.costs.runs import Experiment, Run
 from worldvla.params import strict
 from worldvla.params.train import FinetuneParams
-from worldvla.reporting.pages import STAGES
+from worldvla.params.trainings import run_name
+from worldvla.reporting.pages import ROLLOUTS, STAGES
 
 
 def only(experiment: Experiment, page: str) -> Experiment:
@@ -17,11 +18,15 @@ def only(experiment: Experiment, page: str) -> Experiment:
     if page not in STAGES:
         raise ValueError(f"unknown page '{page}'; {strict.known(page, STAGES)}")
     beginnings = tuple(STAGES[page])
-    runs = {(run.name, run.suite): needed for run in experiment.runs if (needed := _needed(run, beginnings))}
+    runs = {_place(run): needed for run in experiment.runs if (needed := _needed(run, beginnings))}
+    starts = {
+        run_name(one.train.start, one.suite, one.training)
+        for one in runs.values()
+        if isinstance(one.train, FinetuneParams)
+    }
     for run in experiment.runs:
-        of_others = [one for one in runs.values() if one.suite == run.suite and isinstance(one.train, FinetuneParams)]
-        if any(isinstance(one.train, FinetuneParams) and one.train.start == run.name for one in of_others):
-            runs.setdefault((run.name, run.suite), replace(run, rollout=None, speed=None, generate=None))
+        if _place(run) in starts:
+            runs.setdefault(_place(run), replace(run, rollout=None, speed=None, generate=None))
     seen = {(run.suite, run.pixels) for run in runs.values() if run.train is not None}
     return replace(
         experiment,
@@ -31,23 +36,24 @@ def only(experiment: Experiment, page: str) -> Experiment:
     )
 
 
+def _place(run: Run) -> str:
+    """Return the name of a run's items in dvc.yaml."""
+    return f"{run.name}-{run.suite}" if run.train is None else run_name(run.name, run.suite, run.training)
+
+
 def _needed(run: Run, beginnings: tuple[str, ...]) -> Run | None:
     """Return a run with what a page needs of it; None if that is nothing."""
 
     def has(*stages: str) -> bool:
         return any(stage.startswith(beginnings) for stage in stages)
 
-    place = f"{run.name}-{run.suite}"
-    rolled = (
-        ["rollout_released@"]
-        if run.train is None
-        else [f"{one}@{place}" for one in ("rollout", "rollout_other_pixels")]
-    )
+    place = _place(run)
+    rolled = ["rollout_released@"] if run.train is None else [f"{one}@{place}" for one in ROLLOUTS]
     rollout = run.rollout if has(*rolled) else None
     speed = run.speed if has(f"speed@{place}") else None
     generate = run.generate if has(f"video_metrics@{run.suite}", f"generate@{place}") else None
     trains = run.train is not None and has(
-        *(f"{stage}@{place}" for stage in ("train", "train_other_pixels", "finetune"))
+        *(f"{stage}@{place}" for stage in ("train", "train_once", "train_other_pixels", "finetune"))
     )
     if rollout or speed or generate or trains:
         return replace(run, rollout=rollout, speed=speed, generate=generate)

@@ -20,6 +20,7 @@ from worldvla.params.rollout import RolloutParams
 from worldvla.params.speed import SpeedParams
 from worldvla.params.tokenizer import TokenizerParams
 from worldvla.params.train import FinetuneParams, TrainParams
+from worldvla.params.trainings import run_name
 from worldvla.sequences import Sample, action_prompt, action_sample, video_sample, world_prompt, world_sample
 from worldvla.simulation.tasks import task_names
 from worldvla.vocabulary import CHAMELEON, Vocabulary, compact
@@ -31,10 +32,11 @@ SEVEN_B = ChameleonConfig(CHAMELEON.size, 4096, 32, 32, 11_008)  # of the author
 
 @dataclass(frozen=True)
 class Run:
-    """One model on one suite, as resolved; None what is not done with it. The authors' own checkpoints are not trained."""
+    """One training on one suite, as resolved; None what is not done with it. The authors' own checkpoints are not trained."""
 
     name: str
     suite: str
+    training: int  # its number; 0 of the authors' own checkpoints
     pixels: int
     footage: Footage
     ids: Vocabulary
@@ -97,10 +99,12 @@ def read_experiment(params: Path, conf: Path, changes: Mapping[str, object]) -> 
         for name, variant in report["variants"].items():
             sizes = tokenizers[f"{suite}-{variant['images']}"]
             ids = CHAMELEON if sizes.vocabulary == "chameleon" else compact(sizes.text_size, sizes.num_codes)
-            runs.append(_run(name, suite, variant["pixels"], found, ids, files[f"{name}-{suite}"]))
+            for number in variant["trainings"]:
+                sections = files[run_name(name, suite, number)]
+                runs.append(_run(name, suite, number, variant["pixels"], found, ids, sections))
         for name in report["released"]:
             sections = files[f"{name}-{suite}"]
-            runs.append(_run(name, suite, sections["rollout"]["pixels"], found, CHAMELEON, sections))
+            runs.append(_run(name, suite, 0, sections["rollout"]["pixels"], found, CHAMELEON, sections))
     return Experiment(
         report["scale"],
         runs,
@@ -112,13 +116,15 @@ def read_experiment(params: Path, conf: Path, changes: Mapping[str, object]) -> 
     )
 
 
-def _run(name: str, suite: str, pixels: int, found: Footage, ids: Vocabulary, sections: dict[str, Any]) -> Run:
+def _run(
+    name: str, suite: str, number: int, pixels: int, found: Footage, ids: Vocabulary, sections: dict[str, Any]
+) -> Run:
     train = _built(FinetuneParams, sections, "finetune") or _built(TrainParams, sections, "train")
     asked = (
         _built(cls, sections, section)
         for cls, section in ((RolloutParams, "rollout"), (SpeedParams, "speed"), (GenerateParams, "generate"))
     )
-    return Run(name, suite, pixels, found, ids, train, *asked)
+    return Run(name, suite, number, pixels, found, ids, train, *asked)
 
 
 def _built(cls: Any, sections: dict[str, Any], section: str) -> Any:

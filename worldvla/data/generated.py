@@ -13,6 +13,7 @@ from worldvla.data.shards import TokenizedEpisode, read_shards
 
 CLIPS = pa.schema([("task", pa.string()), ("demo", pa.string()), ("code_accuracy", pa.float64())])
 REMEDY = "run: dvc repro generate"
+MADE_OF = "made_of.json"  # of each model: sha256 of what made it and its clips
 
 
 @dataclass(frozen=True)

@@ -5,21 +5,16 @@ from pathlib import Path
 
 from worldvla.params import strict
 from worldvla.params.benchmarks import max_steps
-from worldvla.params.experiment import ExperimentParams, VariantParams
+from worldvla.params.experiment import ExperimentParams
 from worldvla.params.named_files import place_fault
 from worldvla.params.tasks import TaskNames, expert_faults, selection_faults
-
-
-def all_variants(experiment: ExperimentParams) -> dict[str, VariantParams]:
-    """Return all kinds of model by name, wherever they start from."""
-    return {**experiment.variants, **experiment.finetune, **experiment.other_pixels}
 
 
 def contradictions(experiment: ExperimentParams, params: Path, task_names: TaskNames) -> list[str]:
     """Return a sentence for every pair of values that do not go together."""
     faults = []
-    variants = all_variants(experiment)
-    groups = {"variants": experiment.variants, "finetune": experiment.finetune, "other_pixels": experiment.other_pixels}
+    variants = experiment.all_variants()
+    groups = {name: getattr(experiment, name) for name in ("variants", "finetune", "once", "other_pixels")}
     faults += [
         f"{params}: '{name}' is in {first} and in {second}; give one of them another name"
         for (first, names), (second, others) in itertools.combinations(groups.items(), 2)
@@ -41,8 +36,9 @@ def contradictions(experiment: ExperimentParams, params: Path, task_names: TaskN
     here = {**experiment.variants, **experiment.finetune}
     lists = (
         ("rollout", experiment.rollout, here, "action"),
-        ("speed", experiment.speed, here, "action"),
+        ("speed", experiment.speed, {**here, **experiment.once}, "action"),
         ("generate", experiment.generate, here, "world"),
+        ("once", tuple(experiment.once), experiment.once, "action"),
         ("other_pixels", tuple(experiment.other_pixels), experiment.other_pixels, "action"),
     )
     for stage, names, known, kind in lists:
@@ -51,6 +47,11 @@ def contradictions(experiment: ExperimentParams, params: Path, task_names: TaskN
                 faults.append(
                     f"{params}: {stage} has '{name}', which sees images of the other size; expected one of variants or "
                     "finetune (those of other_pixels are rolled out without being named)"
+                )
+            elif name in experiment.once and name not in known:
+                faults.append(
+                    f"{params}: {stage} has '{name}', which is trained once; expected one of variants or finetune (those of "
+                    "once are rolled out without being named, and predict no clips)"
                 )
             elif name not in known:
                 faults.append(f"{params}: {stage} has '{name}'; {strict.known(name, known)}")
@@ -146,7 +147,7 @@ def _released_faults(experiment: ExperimentParams) -> list[str]:
     faults += [
         f"released has '{name}', and a variant is called the same; give the variant another name"
         for name in experiment.released
-        if name in all_variants(experiment)
+        if name in experiment.all_variants()
     ]
     return faults
 

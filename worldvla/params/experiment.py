@@ -13,6 +13,7 @@ from worldvla.params.released import Released
 from worldvla.params.rollout import NoBin
 from worldvla.params.split import Protocol
 from worldvla.params.train import Episodes, Mask, Reading, SampleKind
+from worldvla.params.trainings import ONCE, check_trainings
 
 AblationTasks = Literal["seen", "all"]
 
@@ -78,11 +79,15 @@ class ExperimentParams:
     history: int
     # Next frames per world sample.
     rounds: int
+    # Numbers of the trainings of each kind of model under `variants` and `finetune`; the others are trained once.
+    trainings: tuple[int, ...]
     # Kinds of model: trained from scratch, and trained from the weights of the variant `finetune_from`.
     variants: dict[str, VariantParams]
     finetune: dict[str, VariantParams]
     finetune_from: str
-    # Kinds of model of images of the other size, all rolled out; and the sizes in use (pixels in conf/).
+    # Kinds of model that are trained once, all rolled out.
+    once: dict[str, VariantParams]
+    # Kinds of model of images of the other size, trained once, all rolled out; and the sizes in use (pixels in conf/).
     other_pixels: dict[str, VariantParams]
     images: tuple[Images, ...]
     # Checkpoints of the paper's authors, fetched and rolled out on every suite.
@@ -103,14 +108,27 @@ class ExperimentParams:
             raise ValueError(f"images is {list(self.images)}; expected [main] or [main, other]")
         if len(set(self.released)) != len(self.released):
             raise ValueError(f"released is {list(self.released)}; expected each checkpoint once")
+        check_trainings(self.trainings)
         if not self.variants:
             raise ValueError("variants is empty; expected at least one variant")
         for stage in ("rollout", "speed", "generate"):
             names = getattr(self, stage)
             if not names or len(set(names)) != len(names):
                 raise ValueError(f"{stage} is {list(names)}; expected at least one variant, each once")
-        for name in (*self.variants, *self.finetune, *self.other_pixels):
+        for name in self.all_variants():
             if name in ("copy", "reconstruction", "truth"):
                 raise ValueError(f"variants has '{name}', which table 4 calls a baseline; expected another name")
             if not re.fullmatch("[a-z][a-z0-9_]*", name):  # it becomes part of file names
                 raise ValueError(f"variants has '{name}'; expected a name of small letters, digits and underscores")
+
+    def all_variants(self) -> dict[str, VariantParams]:
+        """Return all kinds of model by name, wherever they start from and however often they are trained."""
+        return {**self.variants, **self.finetune, **self.once, **self.other_pixels}
+
+    def trainings_of(self, name: str) -> tuple[int, ...]:
+        """Return the numbers of the trainings of a kind of model."""
+        return self.trainings if name in self.variants or name in self.finetune else ONCE
+
+    def is_rolled_out(self, name: str) -> bool:
+        """Return whether a kind of model is run in the simulator."""
+        return name in self.rollout or name in self.once or name in self.other_pixels

@@ -27,6 +27,9 @@ class ReportedVariant:
     chunk: dict[str, int]
     # Episodes it was trained on: the split's training part, or all.
     episodes: Episodes
+    # Numbers of its trainings, and whether it is one of those that are only ever trained once.
+    trainings: tuple[int, ...]
+    once: bool
     # Variant whose weights it started from.
     start: str | None
     # Whether it is rolled out, timed, and predicts validation clips.
@@ -38,6 +41,8 @@ class ReportedVariant:
         """Return the stage of dvc.yaml that trains this kind of model, or rolls it out."""
         if script == "train" and self.start is not None:
             return "finetune"
+        if self.once:
+            return f"{script}_once"
         return script if self.images == "main" else f"{script}_other_pixels"
 
 

@@ -1,6 +1,6 @@
 """``params.yaml`` and ``conf/<scale>.yaml`` merged into effective values: a file per suite, per run, and for the report.
 
-A run is a variant on a suite. Every later stage depends on its own section of its own file, and a file's bytes change
+A run is a training of a variant on a suite. Every later stage depends on its own section of its own file, and a file's bytes change
 only when one of its values does: so a change re-runs what it changes and nothing else.
 """
 
@@ -14,7 +14,7 @@ import yaml
 from worldvla.params import strict
 from worldvla.params.benchmarks import max_steps, suite_entry
 from worldvla.params.clips import clip_faults, clip_frames
-from worldvla.params.contradictions import all_variants, contradictions
+from worldvla.params.contradictions import contradictions
 from worldvla.params.download import DownloadParams
 from worldvla.params.encode import EncodeParams
 from worldvla.params.experiment import ExperimentParams, VariantParams
@@ -30,6 +30,7 @@ from worldvla.params.split import SplitParams
 from worldvla.params.tasks import TaskNames, chosen_indices
 from worldvla.params.tokenizer import TokenizerParams
 from worldvla.params.train import FinetuneParams, TrainParams
+from worldvla.params.trainings import ONCE, model_name, run_name, training_seed
 from worldvla.params.video_metrics import VideoMetricsParams
 
 SECTIONS = {
@@ -112,8 +113,9 @@ class _Resolver:
             files[suite] = self._suite(suite)
             for images in experiment.images:
                 files[f"{suite}-{images}"] = self._frames(suite, images)
-            for name, variant in all_variants(experiment).items():
-                files[f"{name}-{suite}"] = self._run(name, variant, suite)
+            for name, variant in experiment.all_variants().items():
+                for number in experiment.trainings_of(name):
+                    files[run_name(name, suite, number)] = self._run(name, variant, suite, number)
             for name in experiment.released:
                 files[f"{name}-{suite}"] = self._released(name, suite)
         for name in experiment.released:
@@ -149,7 +151,9 @@ class _Resolver:
             ),
             "video_metrics": self._section(
                 "video_metrics",
-                models=experiment.generate,
+                models=[
+                    model_name(name, number) for name in experiment.generate for number in experiment.trainings_of(name)
+                ],
                 horizons=self._shared("generate", "horizons"),
                 seed=experiment.seed,
                 digests=self._recorded(self.conf, lambda: self.digests.named("video_metrics", self.sizes)),
@@ -188,18 +192,18 @@ class _Resolver:
             "encode": self._section("encode"),
         }
 
-    def _run(self, name: str, variant: VariantParams, suite: str) -> dict[str, Any]:
-        """Return the sections of the stages that run once per variant and suite."""
+    def _run(self, name: str, variant: VariantParams, suite: str, number: int) -> dict[str, Any]:
+        """Return the sections of the stages that run once per training of a variant on a suite."""
         experiment = self.experiment
         asked = {
             "chunk": effective_chunk(experiment, variant, suite),
             "history": variant.history or experiment.history,
             "mask": variant.mask,
-            "seed": experiment.seed,
         }
         draws = set(variant.samples) != {"action"}
         trained = {
             **asked,
+            "seed": training_seed(experiment.seed, number),
             "samples": variant.samples,
             "prompt": experiment.prompt,
             # False where no task is named after its scene: nothing to train anew there.
@@ -217,16 +221,17 @@ class _Resolver:
             sections["finetune"] = self._section("finetune", **trained, start=experiment.finetune_from, base=None)
         else:
             sections["train"] = self._section("train", **trained)
-        if name in experiment.rollout or name in experiment.other_pixels:
+        if experiment.is_rolled_out(name):
             sections["rollout"] = self._section(
                 "rollout",
                 **asked,
                 **self._scenes(suite),
+                seed=experiment.seed,
                 no_bin=experiment.no_bin,
                 pixels=self._shared("pixels", self._images(name)),
                 max_steps=max_steps(experiment.benchmark, suite),
             )
-        if name in experiment.speed:
+        if name in experiment.speed and number in ONCE:
             sections["speed"] = self._section("speed", graphs=self._shared("rollout", "graphs"))
         if name in experiment.generate:
             sections["generate"] = self._section("generate", split="val_ind", seed=experiment.seed)
@@ -255,12 +260,14 @@ class _Resolver:
                 history=variant.history or experiment.history,
                 chunk={suite: effective_chunk(experiment, variant, suite) for suite in experiment.suites},
                 episodes=variant.episodes,
+                trainings=experiment.trainings_of(name),
+                once=name in experiment.once,
                 start=experiment.finetune_from if name in experiment.finetune else None,
-                rollout=name in experiment.rollout or name in experiment.other_pixels,
+                rollout=experiment.is_rolled_out(name),
                 speed=name in experiment.speed,
                 generate=name in experiment.generate,
             )
-            for name, variant in all_variants(experiment).items()
+            for name, variant in experiment.all_variants().items()
         }
         return ReportParams(
             scale=experiment.scale,
@@ -284,7 +291,7 @@ class _Resolver:
         sizes = self.sizes.get(sized, {})
         for key in sizes:
             if given.get(key) is not None:
-                self.faults[f"{self.conf}: '{sized}.{key}' is set elsewhere ({given[key]}); remove it here"] = None
+                self.faults[f"{self.conf}: '{sized}.{key}' is set elsewhere; remove it here"] = None
         values = {**sizes, **{key: value for key, value in given.items() if value is not _ABSENT}}
         try:
             return strict.build(SECTIONS[section], values, f"{self.conf}: {sized}")

@@ -13,7 +13,7 @@ from worldvla.reporting.runs import SUITES, in_order
 from worldvla.reporting.successes import AVERAGE, Runs
 from worldvla.reporting.verdicts import Claim, Judged
 
-VERDICTS = ("supported", "contradicted", "inconclusive", "not run")
+VERDICTS = ("supported", "contradicted", "inconclusive", "not judged", "not run")
 TITLES = {"rates": "Success rates", "clips": "Predicted clips"}
 ABOUT = {
     "rates": "{tasks} On the same initial states. The paper's column has its average, then its suites. The interval is Newcombe's "
@@ -53,8 +53,9 @@ def write_page(folder: Path, params: ReportParams, runs: Runs, judged: Mapping[s
         f"# Claims of the paper at scale `{params.scale}`: supported, contradicted, inconclusive or not run",
         f"{count(judged)} Benchmark `{params.benchmark}`, suites: {', '.join(params.suites)}; seed {params.seed}. Our "
         f"numbers and the paper's are {comparability(params)}. The claims are judged all the same, for they are about "
-        "directions; the verdicts are about this benchmark and this scale. A single training seed stands behind each "
-        "run: an interval is over episodes or clips of the trained models, not over trainings.",
+        "directions; the verdicts are about this benchmark and this scale. An interval is over episodes or clips of the "
+        f"trained models, all trainings together, not over trainings; on fewer than {settings.trainings} trainings of each "
+        "of the two models nothing is judged.",
         f"An effect is the first's value minus the second's, with its {100 * (1 - settings.significance):g} % "
         "interval. How a claim reads was fixed in `params.yaml`, section `claims`; the first rule that holds:",
         "- supported: the interval lies wholly on the claimed side of zero.\n"
@@ -62,6 +63,7 @@ def write_page(folder: Path, params: ReportParams, runs: Runs, judged: Mapping[s
         f"{settings.margin_points:g} points or {settings.margin_db:g} dB to either side: an effect shown to be "
         "nothing to speak of.\n"
         "- inconclusive: neither, or there is no interval.\n"
+        "- not judged: too few trainings; the column says how many there are and how many are expected.\n"
         "- not run: there is nothing to compare; the column of ours says why.",
         "Where the claim is that the first is *not* better (four frames, video prediction), the two conditions change "
         "places. A claim about every suite or every length is supported if each that ran supports it, and contradicted by "
@@ -127,7 +129,7 @@ def _table(chosen: Sequence[Judged], tasks: bool) -> str:
             if one.claim.in_parts:
                 about = [f"at {outcome.length}" if outcome.length else f"on {outcome.group}", "", ""]
             test = [outcome.effect, outcome.test, outcome.tasks, outcome.smallest]
-            lines.append([*about, outcome.ours, _n(outcome.num), *test, outcome.reads])
+            lines.append([*about, outcome.ours, _n(outcome.num), *test, outcome.words])
     shown = [name for name in header if tasks or name != "Tasks"]
     lines = [[cell for name, cell in zip(header, line, strict=True) if name in shown] for line in lines]
     return table(shown, lines, right=["n"])

@@ -34,7 +34,7 @@ def write_page(folder: Path, params: ReportParams, metrics: Mapping[str, VideoMe
         "4](table4.md) are of the frames themselves.",
         "The rule: the first validation clip of every task, then the second of every task, and so on, up to the "
         "number that `video_metrics.num_films` allows. The paper shows three clips and does not say how they were "
-        "chosen.",
+        "chosen. A model is its first training.",
         *[block for name, suite in metrics.items() for block in _suite(folder, name, suite)],
         "## Where the pictures come from",
         of_clips(present, timing),

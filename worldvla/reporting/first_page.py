@@ -78,8 +78,8 @@ def write_page(
         ),
         "## What the paper claims",
         f"{claims.count(judged)} They are about directions, so they are judged on this benchmark at this scale, "
-        f"suites: {', '.join(params.suites)}. A single training seed stands behind each run: an interval is over "
-        "episodes or clips, not over trainings.",
+        f"suites: {', '.join(params.suites)}. An interval is over episodes or clips, all trainings together, not over "
+        f"trainings; on fewer than {params.claims.trainings} trainings of each of the two models nothing is judged.",
         claims.summary(params, judged),
         "The paper: its average, then the suites that we have. Ours: differences on the same initial states, or on the "
         f"same clips. {claims.chance(params, judged)} Thresholds, tests and the smallest effects that we would find: "

@@ -12,7 +12,7 @@ from worldvla.reporting.verdicts import CLAIMS, Claim, Judged, Outcome, together
 _NAMED = [name for claim in CLAIMS.values() if claim.kind == "rates" for name in claim.variants or ()]
 _PAIRED = [name for names in chunk_lengths.NAMES for name in names]
 ROWS = [Row(name, name, name, name) for name in dict.fromkeys([*_NAMED, *_PAIRED])]
-ROWS += [Row(name, name, name, name, every_task=True) for name in table2.STAGES]
+ROWS += [Row(name, name, name, name, every_task=True) for name in table2.VARIANTS]
 
 
 def judge(params: ReportParams, runs: Runs, metrics: Mapping[str, VideoMetrics | Absent]) -> dict[str, Judged]:

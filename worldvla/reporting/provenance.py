@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from worldvla.params.trainings import run_name
 from worldvla.reporting.clips import VideoMetrics
 from worldvla.reporting.runs import Run
 
@@ -12,24 +13,24 @@ NOTHING = "No run has data yet."
 
 
 def of_rollouts(runs: Sequence[Run], timing: Path) -> str:
-    """Return a block of markdown with one item per run, each run once.
+    """Return a block of markdown with one item per training of a run, each once.
 
     Args:
         runs: the runs behind a table.
         timing: folder with ``<stage>/<run>.json``; a file that is absent makes 'unknown'.
     """
     items = []
-    for name, run in {run.name: run for run in runs}.items():
+    for name, part in {part.name: part for run in runs for part in run.parts.values()}.items():
         rollout = timing_of(timing, name, "rollout")
-        released = run.made_of.get("released")
+        released = part.made_of.get("released")
         kinds = ("params", "tokenizer", "weights") if released else ("params", "data", "tokenizer", "weights")
-        digests = ", ".join(f"{kind} `{run.made_of[kind][:12]}`" for kind in kinds)
+        digests = ", ".join(f"{kind} `{part.made_of[kind][:12]}`" for kind in kinds)
         training = "not trained here" if released else _training(timing, name)
         items.append(
-            f"- `dvc repro {run.stage}`\n"
+            f"- `dvc repro {part.stage}`\n"
             f"{f'  - weights of {released}{chr(10)}' if released else ''}"
             f"  - sha256: {digests}\n"
-            f"  - {run.made_of['simulator']}\n"
+            f"  - {part.made_of['simulator']}\n"
             f"  - commit {rollout['commit']}, {rollout['date']}\n"
             f"  - {training}, rollouts {duration(rollout)}, on {rollout['hardware']}"
         )
@@ -38,7 +39,7 @@ def of_rollouts(runs: Sequence[Run], timing: Path) -> str:
 
 def simulator(runs: Sequence[Run]) -> str:
     """Return the sentence that names the simulator's packages with their versions; nothing without any run."""
-    found = sorted({run.made_of["simulator"] for run in runs})
+    found = sorted({part.made_of["simulator"] for run in runs for part in run.parts.values()})
     return f"Simulated by {'; '.join(found)}." if found else ""
 
 
@@ -54,8 +55,7 @@ def of_clips(metrics: Sequence[VideoMetrics], timing: Path) -> str:
             f"  - commit {record['commit']}, {record['date']}\n"
             f"  - scoring {duration(record)}, on {record['hardware']}"
         )
-        for variant in suite.models:
-            name = f"{variant}-{suite.suite}"
+        for name in [run_name(variant, suite.suite, n) for variant in suite.models for n in suite.trainings(variant)]:
             generate = timing_of(timing, name, "generate")
             items.append(
                 f"- `dvc repro generate@{name}`\n"

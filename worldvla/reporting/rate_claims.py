@@ -1,7 +1,7 @@
 """What the success rates say of the paper's claims."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from worldvla.reporting import successes
 from worldvla.reporting.chunk_lengths import Pair, pairs
 from worldvla.reporting.runs import Absent, Episodes, Start, in_order
 from worldvla.reporting.successes import AVERAGE, Group, Runs
+from worldvla.reporting.trainings import too_few
 from worldvla.reporting.verdicts import Claim, Outcome, verdict
 
 NO_LENGTHS = "`params.yaml` has no chunks of more than one action under both masks"
@@ -53,6 +54,7 @@ def _rates(
     result = successes.compare(first, second)
     if result is None:
         return Outcome(group, "not run", 0, successes.NOTHING_SHARED, length=length)
+    few = too_few(_trainings(_gains(first, second)), params.claims.trainings)
     disagree, settings = result.only_first + result.only_second, params.claims
     num = result.both + disagree + result.neither
     smallest = smallest_paired_rate(num, disagree, settings.significance, settings.power)
@@ -60,7 +62,7 @@ def _rates(
     p_value = f"p = {result.p_value:.3f}" if result.p_value >= 0.001 else "p < 0.001"
     return Outcome(
         group,
-        verdict(claim, low, high, settings.margin_points),
+        "not judged" if few else verdict(claim, low, high, settings.margin_points),
         num,
         f"{result.both + result.only_first}/{num} against {result.both + result.only_second}/{num}",
         _effect(100 * result.difference, low, high),
@@ -69,6 +71,7 @@ def _rates(
         "none: too few episodes" if smallest is None else f"{100 * smallest:.1f} points",
         length,
         variants,
+        few,
     )
 
 
@@ -92,13 +95,15 @@ def _growth(params: ReportParams, claim: Claim, group: str, runs: Group, chunked
     long, short = (np.array([gains[pair][start] for start in shared], np.float64) for pair in (longest, shortest))
     ours = f"{longest.words}: {_points(long)}; {shortest.words}: {_points(short)}"
     variants = (longest.masked, longest.plain, shortest.masked, shortest.plain)
+    few = too_few(_trainings(shared), params.claims.trainings)
     if np.ptp(long - short) == 0:
-        return Outcome(group, "inconclusive", len(shared), ours, ALL_THE_SAME, "none", variants=variants)
+        reads = "not judged" if few else "inconclusive"
+        return Outcome(group, reads, len(shared), ours, ALL_THE_SAME, "none", variants=variants, few=few)
     result = paired_difference(100 * long, 100 * short, params.seed)
     smallest = smallest_paired_mean(100 * (long - short), params.claims.significance, params.claims.power)
     return Outcome(
         group,
-        verdict(claim, result.low, result.high, params.claims.margin_points),
+        "not judged" if few else verdict(claim, result.low, result.high, params.claims.margin_points),
         len(shared),
         ours,
         _effect(result.difference, result.low, result.high),
@@ -106,6 +111,7 @@ def _growth(params: ReportParams, claim: Claim, group: str, runs: Group, chunked
         _tasks({start: int(gain) for start, gain in zip(shared, long - short, strict=True)}),
         f"{smallest:.1f} points",
         variants=variants,
+        few=few,
     )
 
 
@@ -129,6 +135,11 @@ def _gains(first: Episodes, second: Episodes) -> dict[Start, int]:
     """Return, of the initial states that both have seen, which only the first solves (1) and only the second (-1)."""
     a, b = first.by_start(), second.by_start()
     return {start: int(a[start]["success"]) - int(b[start]["success"]) for start in a if start in b}
+
+
+def _trainings(starts: Iterable[Start]) -> int:
+    """Return how many trainings of each of two variants are compared: those of the same number."""
+    return len({start[-1] for start in starts})
 
 
 def _tasks(gains: Mapping[Start, int]) -> str:

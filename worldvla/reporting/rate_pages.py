@@ -38,7 +38,7 @@ def write(
     text = page(
         f"# {_printed(name)} at scale `{params.scale}`: {title}",
         f"Rollouts on the benchmark `{params.benchmark}`, seed {params.seed}, from initial states that no "
-        f"demonstration used. {about} Intervals are Wilson's at 95 %, over episodes.",
+        f"demonstration used. {about} Intervals are Wilson's at 95 %, over the episodes of all trainings together.",
         *blocks,
         "## Where the numbers come from",
         of_rollouts(successes.present(runs), timing),

@@ -57,7 +57,7 @@ def section(params: ReportParams, runs: Runs) -> list[str]:
             blocks += [f"### {suite.capitalize()}: the paper's weights, task by task", _tasks(present)]
     if not found:
         return []
-    origins = sorted({run.made_of["released"] for run in found})
+    origins = sorted({part.made_of["released"] for run in found for part in run.parts.values()})
     return [
         "## The paper's weights, task by task",
         RULE,

@@ -1,7 +1,7 @@
 """What the rollouts of a run left behind, as far as the reports need it."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 from worldvla.data.protocols import held_out_tasks
 from worldvla.metrics.success import wilson
 from worldvla.params.report import ReportParams
+from worldvla.params.trainings import run_name
+from worldvla.reporting.trainings import difference, spread
 from worldvla.simulation.videos import video_name
 
 SUITES = ("goal", "object", "spatial", "long")  # the paper's, in the order of its table 3
@@ -21,7 +23,8 @@ TWO_KINDS = (
     "about as often: where it does better, more training is part of it."
 )
 
-Start = tuple[str, int, int]  # where an episode begins: suite, task index, initial state
+Start = tuple[str, int, int, int]  # suite, task index and initial state of an episode, and the training of its model
+AUTHORS = 0  # the number of the training of the paper's own checkpoints
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Rate:
 class Episodes:
     """Rollouts of one variant, of one suite or of several."""
 
-    rows: list[dict[str, Any]]  # of episodes.parquet, by task and initial state
+    rows: list[dict[str, Any]]  # of episodes.parquet with their training, by training, task and initial state
     left_out: tuple[tuple[str, str], ...] = field(default=(), kw_only=True)  # suite and task of what is not scored
     simulators: tuple[str, ...] = field(default=(), kw_only=True)  # packages with versions, and LIBERO's assets
 
@@ -72,24 +75,39 @@ class Episodes:
             tasks.setdefault(instruction(row), []).append(row)
         return {task: _rate(rows) for task, rows in tasks.items()}
 
+    @property
+    def spread(self) -> str:
+        """The rate of each training, and how far they lie apart; nothing where there is one."""
+        trainings: dict[int, list[dict[str, Any]]] = {}
+        for row in self.rows:
+            trainings.setdefault(row["training"], []).append(row)
+        return spread([_rate(rows).percent for _, rows in sorted(trainings.items())])
+
     def by_start(self) -> dict[Start, dict[str, Any]]:
-        """Return the row of each episode by where it begins, in the order of tasks and initial states."""
-        return {(row["suite"], row["task_index"], row["init_state"]): row for row in self.rows}
+        """Return the row of each episode by where it begins, in the order of trainings, tasks and initial states."""
+        return {(row["suite"], row["task_index"], row["init_state"], row["training"]): row for row in self.rows}
 
 
 @dataclass(frozen=True)
-class Run(Episodes):
-    """The rollouts of one variant on one suite."""
+class Part:
+    """Where the rollouts of one training come from."""
 
     name: str
     folder: Path
     made_of: dict[str, str]  # sha256 by kind of input; and the versions of the simulator's packages
     stage: str  # of dvc.yaml, with the name of its item
 
+
+@dataclass(frozen=True)
+class Run(Episodes):
+    """The rollouts of one variant on one suite: of all its trainings."""
+
+    parts: Mapping[int, Part]  # by the number of the training
+
     def films(self) -> dict[Start, Path]:
-        """Return the video of each filmed episode, in the order of tasks and initial states."""
+        """Return the video of each filmed episode, in the order of trainings, tasks and initial states."""
         paths = {
-            start: self.folder / video_name(row["task_index"], row["init_state"], row["success"])
+            start: self.parts[row["training"]].folder / video_name(row["task_index"], row["init_state"], row["success"])
             for start, row in self.by_start().items()
         }
         return {start: path for start, path in paths.items() if path.exists()}
@@ -97,9 +115,9 @@ class Run(Episodes):
 
 @dataclass(frozen=True)
 class Absent:
-    """What has no data, and why."""
+    """What has no data, or none that may be shown, and why."""
 
-    stage: str  # the stage of dvc.yaml that would write it, with the name of its item
+    stage: str  # of dvc.yaml that would write it, with the name of its item; or several, with spaces between them
     planned: bool  # whether params.yaml asks for it
     gap: str = "missing"
 
@@ -121,7 +139,8 @@ def instruction(row: dict[str, Any]) -> str:
 def read_run(
     rollouts: Path, params: ReportParams, variant: str, suite: str, *, every_task: bool = False
 ) -> Run | Absent:
-    """Return the rollouts of a variant on a suite, or why there are none.
+    """Return the rollouts of a variant on a suite, or why there are none: a training of those asked for has none, or one was
+    made otherwise than another.
 
     Args:
         rollouts: folder of all runs.
@@ -130,31 +149,43 @@ def read_run(
         suite: on which they were.
         every_task: whether the held-out tasks are scored whatever ``ablation_tasks`` says.
     """
-    name = f"{variant}-{suite}"
-    folder = rollouts / name
     if suite in params.suites and variant in params.released:
-        stage = f"rollout_released@{name}"
+        name = f"{variant}-{suite}"
+        parts = {AUTHORS: (name, f"rollout_released@{name}")}
     elif variant not in params.variants or suite not in params.suites or not params.variants[variant].rollout:
-        return Absent(f"rollout@{name}", planned=False)
+        return Absent(f"rollout@{variant}-{suite}", planned=False)
     else:
-        stage = f"{params.variants[variant].stage('rollout')}@{name}"
-    if not (folder / "episodes.parquet").exists():
-        return Absent(stage, planned=True)
-    rows = pq.read_table(folder / "episodes.parquet").to_pylist()
-    rows.sort(key=lambda row: (row["task_index"], row["init_state"]))
+        asked = params.variants[variant]
+        names = {number: run_name(variant, suite, number) for number in asked.trainings}
+        parts = {number: (name, f"{asked.stage('rollout')}@{name}") for number, name in names.items()}
+    if missing := [stage for name, stage in parts.values() if not (rollouts / name / "episodes.parquet").exists()]:
+        return Absent(" ".join(missing), planned=True)
+    found = {number: _part(rollouts / name, stage) for number, (name, stage) in parts.items()}
+    if unlike := difference({number: part.made_of for number, part in found.items()}):
+        first, second, what = unlike
+        stages = f"{found[first].stage} {found[second].stage}"
+        return Absent(stages, planned=True, gap=f"refused: trainings {first} and {second} differ in {what}")
+    rows = [row for number, part in found.items() for row in _rows(part.folder, number)]
     # Rollouts are of all chosen tasks of their suite, so that the rule finds the same ones as the split does.
     unseen = held_out_tasks((row["task"] for row in rows), params.split)
     left_out = [] if every_task or params.ablation_tasks == "all" else unseen
-    made_of = json.loads((folder / "made_of.json").read_text(encoding="utf-8"))
     return Run(
         [row for row in rows if row["task"] not in left_out],
-        name,
-        folder,
-        made_of,
-        stage,
+        found,
         left_out=tuple((suite, task) for task in left_out),
-        simulators=(made_of["simulator"],),
+        simulators=tuple(part.made_of["simulator"] for part in found.values()),
     )
+
+
+def _part(folder: Path, stage: str) -> Part:
+    return Part(folder.name, folder, json.loads((folder / "made_of.json").read_text(encoding="utf-8")), stage)
+
+
+def _rows(folder: Path, training: int) -> list[dict[str, Any]]:
+    """Return the rows of one training's episodes, by task and initial state."""
+    rows = pq.read_table(folder / "episodes.parquet").to_pylist()
+    rows.sort(key=lambda row: (row["task_index"], row["init_state"]))
+    return [{**row, "training": training} for row in rows]
 
 
 def pooled(runs: Iterable[Run | Absent]) -> Episodes | Absent:
@@ -170,7 +201,7 @@ def pooled(runs: Iterable[Run | Absent]) -> Episodes | Absent:
 
 
 def shared_outcomes(first: Episodes, second: Episodes) -> tuple[np.ndarray, np.ndarray]:
-    """Return the successes (bool, [n]) of two runs on the initial states that both have seen."""
+    """Return the successes (bool, [n]) of two runs on the initial states that both have seen, training by training."""
     a, b = first.by_start(), second.by_start()
     shared = [start for start in a if start in b]
     outcomes = np.array([(a[start]["success"], b[start]["success"]) for start in shared], bool).reshape(-1, 2)

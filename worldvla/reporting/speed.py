@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worldvla.params.report import ReportParams
+from worldvla.params.trainings import ONCE, run_name
 from worldvla.reporting.runs import Absent, in_order
 from worldvla.reporting.successes import Row
 
@@ -37,9 +38,10 @@ def read_speeds(folder: Path, params: ReportParams, rows: Sequence[Row]) -> Spee
 
 
 def _read(folder: Path, params: ReportParams, variant: str, suite: str) -> Speed | Absent:
-    path = folder / f"{variant}-{suite}.json"
+    name = run_name(variant, suite, *ONCE)
+    path = folder / f"{name}.json"
     planned = variant in params.variants and params.variants[variant].speed
     if not planned or not path.exists():
-        return Absent(f"speed@{variant}-{suite}", planned, "not measured")
+        return Absent(f"speed@{name}", planned, "not measured")
     record = json.loads(path.read_text(encoding="utf-8"))
     return Speed(**{field: record[field] for field in Speed.__dataclass_fields__})

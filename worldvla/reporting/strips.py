@@ -40,7 +40,8 @@ class Block:
     @classmethod
     def of_episode(cls, row: dict[str, Any], strips: Sequence[Strip]) -> "Block":
         """Return a block whose title says what an episode was told to do, and where it began."""
-        return cls(f"“{instruction(row)}”, initial state {row['init_state']}", strips)
+        training = f", training {row['training']}" if row["training"] > 1 else ""
+        return cls(f"“{instruction(row)}”, initial state {row['init_state']}{training}", strips)
 
 
 def filmed(label: str, row: dict[str, Any], video: Path) -> Strip:

@@ -13,9 +13,10 @@ from worldvla.reporting.runs import SUITES, Absent, Episodes, Run, in_order, poo
 SIGNIFICANCE = 0.05
 AVERAGE = "average"
 NOTHING_SHARED = "no initial state in common"
+TRAININGS = "Trainings, %"
 
 TEST = (
-    "On the same initial states. The difference has Newcombe's interval for paired rates, p is McNemar's exact test; "
+    "On the same initial states, each training against that of the same number. The difference has Newcombe's interval for paired rates, p is McNemar's exact test; "
     f"a row is higher or lower where p < {SIGNIFICANCE}."
 )
 
@@ -146,16 +147,18 @@ def rates(params: ReportParams, rows: Sequence[Row], group: str, runs: Group) ->
         paper = paper_rate(params, row, group)
         line = [row.key, row.label, _percent(paper)]
         if isinstance(run, Absent):
-            line += [str(run), "", "", ""]
+            line += [str(run), "", "", "", ""]
         else:
             low, high = run.rate.interval
-            line += [str(run.rate), f"{run.rate.percent:.1f} %", f"{low:.1f} to {high:.1f} %"]
+            line += [str(run.rate), f"{run.rate.percent:.1f} %", f"{low:.1f} to {high:.1f} %", run.spread]
             released = run if row.variant in params.released else None
             line.append("" if paper is None else comparability(params, released))
         lines.append(line)
-    header = ["Row", "Model", "Paper", "Ours", "Rate", "95 % interval", "Verdict"]
+    header = ["Row", "Model", "Paper", "Ours", "Rate", "95 % interval", TRAININGS, "Verdict"]
     numbered = ["Row"] * all(row.key.isdigit() for row in rows)
-    shown = [column for column in range(len(header)) if _has_paper(params, rows, group) or column not in (2, 6)]
+    hidden = [] if _has_paper(params, rows, group) else ["Paper", "Verdict"]
+    hidden += [] if any(line[header.index(TRAININGS)] for line in lines) else [TRAININGS]
+    shown = [column for column, name in enumerate(header) if name not in hidden]
     lines = [[line[column] for column in shown] for line in lines]
     return table(
         [header[column] for column in shown], lines, right=[*numbered, "Paper", "Ours", "Rate", "95 % interval"]
@@ -244,11 +247,12 @@ def headline(params: ReportParams, rows: Sequence[Row], runs: Runs) -> str:
 
 
 def brief(run: Episodes | Absent) -> str:
-    """Return a success rate and its interval in one cell."""
+    """Return a success rate, its interval, and each training's own rate in one cell."""
     if isinstance(run, Absent):
         return str(run)
     low, high = run.rate.interval
-    return f"{run.rate} = {run.rate.percent:.1f} % ({low:.1f} to {high:.1f})"
+    trainings = f"; trainings: {run.spread}" if run.spread else ""
+    return f"{run.rate} = {run.rate.percent:.1f} % ({low:.1f} to {high:.1f}){trainings}"
 
 
 def paper_rate(params: ReportParams, row: Row, group: str) -> float | None:

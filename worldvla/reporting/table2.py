@@ -9,8 +9,7 @@ from worldvla.reporting.markdown import table
 from worldvla.reporting.published import published
 from worldvla.reporting.successes import Comparison, Row, Runs
 
-# Our variants, of the main size of images and of the other one, and the stages of their rollouts.
-STAGES = {"all_data": "rollout", "all_data_other": "rollout_other_pixels"}
+VARIANTS = ("all_data", "all_data_other")  # ours, of the main size of images and of the other one
 # The paper's rows that stand beside ours, by the keys of ours.
 PAPER = {"smaller": "worldvla_256", "larger": "worldvla_512"}
 SUITES = ("spatial", "object", "goal", "long", "average")  # in the order of the paper's table 2
@@ -31,14 +30,14 @@ def rows(params: ReportParams) -> list[Row]:
 
 def ours(params: ReportParams) -> list[Row]:
     """Return our two rows: first the one of the smaller images, whichever variant that is."""
-    sizes = {variant: params.variants[variant].pixels for variant in STAGES if variant in params.variants}
-    ordered = sorted(STAGES, key=lambda variant: sizes.get(variant, math.inf))
+    sizes = {variant: params.variants[variant].pixels for variant in VARIANTS if variant in params.variants}
+    ordered = sorted(VARIANTS, key=lambda variant: sizes.get(variant, math.inf))
     found = []
     for (key, paper), variant in zip(PAPER.items(), ordered, strict=True):
         size = f"{sizes[variant]} px" if variant in sizes else f"{key} images"
         name, label = f"the model with {size}", f"action world model, {size}"
         # One size alone is neither the smaller nor the larger.
-        beside = published("table2")[paper] if len(sizes) == len(STAGES) else {}
+        beside = published("table2")[paper] if len(sizes) == len(VARIANTS) else {}
         found.append(Row(key, name, label, variant, beside, every_task=True))
     return found
 

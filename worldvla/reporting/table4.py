@@ -5,7 +5,17 @@ from pathlib import Path
 
 from worldvla.params.report import ReportParams
 from worldvla.reporting import charts, world_models
-from worldvla.reporting.clips import ACTION_WORLD, COPY, FVD, RECONSTRUCTION, WORLD, VideoMetrics, sources
+from worldvla.reporting.clips import (
+    ACTION_WORLD,
+    COPY,
+    FVD,
+    RECONSTRUCTION,
+    WORLD,
+    VideoMetrics,
+    each_training,
+    gap,
+    sources,
+)
 from worldvla.reporting.markdown import page, table
 from worldvla.reporting.provenance import of_clips
 from worldvla.reporting.published import comparability, published
@@ -47,7 +57,7 @@ def write_page(folder: Path, params: ReportParams, metrics: Mapping[str, VideoMe
         f"# Table 4 at scale `{params.scale}`: how well world models predict validation clips",
         f"Clips of the benchmark `{params.benchmark}`, seed {params.seed}: the first frame and all actions are given, "
         "the other frames are predicted one after the other. Scores are means over the predicted frames of a clip, "
-        "without the given one, then over clips; in brackets the 95 % bootstrap interval over clips. Higher is "
+        "without the given one, then over the trainings of a model, then over clips; in brackets the 95 % bootstrap interval over clips. Higher is "
         f"better for PSNR and SSIM, lower for LPIPS (features of VGG, unless another network is named) and FVD. {TWO_KINDS}",
         "The paper's numbers are for LIBERO and a model of 7 B, with 10 and 50 frames: "
         f"{', '.join(lengths)}{', for our demonstrations are shorter' * short}. It does not say which clips it "
@@ -74,7 +84,7 @@ def headline(params: ReportParams, metrics: Mapping[str, VideoMetrics | Absent])
                     line.append(str(suite))
                 else:
                     scores = suite.scores(source.name, source.actions, horizon, PSNR.column)
-                    line.append(cell(scores, params.seed) or _no_clips(params, suite, source.name))
+                    line.append(cell(scores, params.seed) or str(gap(params, suite, source.name)))
                 if horizon in paper:
                     line.append(_paper(source.paper, paper[horizon], PSNR.paper))
             lines.append(line)
@@ -99,7 +109,7 @@ def _scores(params: ReportParams, suite: VideoMetrics | Absent, horizon: int, pa
     papers = [f"Paper: {label}" for label in ("FVD", "PSNR", "SSIM", "LPIPS")] if paper else []
     header = ["Source", *papers, *[metric.label for metric in METRICS], FVD]
     lines = []
-    for source in sources(params, suite):
+    for source in each_training(suite, sources(params)):
         line = [source.label]
         if paper:
             line += [_paper(source.paper, paper, column) for column in ("fvd", "psnr", "ssim", "lpips")]
@@ -108,7 +118,7 @@ def _scores(params: ReportParams, suite: VideoMetrics | Absent, horizon: int, pa
             continue
         scores = {metric: suite.scores(source.name, source.actions, horizon, metric.column) for metric in METRICS}
         if not scores[PSNR]:
-            lines.append([*line, _no_clips(params, suite, source.name), *[""] * len(METRICS)])
+            lines.append([*line, str(gap(params, suite, source.name)), *[""] * len(METRICS)])
             continue
         line += [cell(scores[metric], params.seed, metric.factor) for metric in METRICS]
         row = suite.distance(source.name, source.actions, horizon)
@@ -117,15 +127,10 @@ def _scores(params: ReportParams, suite: VideoMetrics | Absent, horizon: int, pa
     return table(header, lines, right=header[1:])
 
 
-def _no_clips(params: ReportParams, suite: VideoMetrics, source: str) -> str:
-    """Return why a source has no clips in the scores of a suite."""
-    planned = source in params.variants and params.variants[source].generate
-    return str(Absent(f"generate@{source}-{suite.suite}", planned))
-
-
 def _distances(params: ReportParams, suite: VideoMetrics, horizon: int) -> list[str]:
     """Return what the distance of sets is, and its table; its name is that of the features that it was taken with."""
-    found = [(source, suite.distance(source.name, source.actions, horizon)) for source in sources(params, suite)]
+    shown = each_training(suite, sources(params))
+    found = [(source, suite.distance(source.name, source.actions, horizon)) for source in shown]
     rows = [(source, row) for source, row in found if row]
     if not rows:
         return []
@@ -165,7 +170,7 @@ def _chart(path: Path, params: ReportParams, present: Sequence[VideoMetrics]) ->
     """Draw PSNR: a group of bars per suite and horizon."""
     places = [(suite, horizon) for suite in present for horizon in params.horizons]
     series = []
-    for source in dict.fromkeys(source for suite in present for source in sources(params, suite)):
+    for source in sources(params):
         bars = []
         for suite, horizon in places:
             scores = suite.scores(source.name, source.actions, horizon, PSNR.column)

@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from worldvla.params.report import ReportParams
+from worldvla.params.trainings import ONCE, run_name
 from worldvla.reporting import rate_pages, successes
 from worldvla.reporting.curves import Curve, points, success_curves
 from worldvla.reporting.markdown import table
@@ -165,7 +166,7 @@ def _speeds(params: ReportParams, suite: str, speeds: Mapping[str, Speed | Absen
 def _measured(speeds: Speeds) -> str:
     """Return one item per speed: command, commit and date."""
     return "\n".join(
-        f"- `dvc repro speed@{key}-{suite}`: commit {speed.commit}, {speed.date}"
+        f"- `dvc repro speed@{run_name(key, suite, *ONCE)}`: commit {speed.commit}, {speed.date}"
         for suite, members in speeds.items()
         for key, speed in members.items()
         if isinstance(speed, Speed)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from worldvla.params.report import ReportParams
+from worldvla.params.trainings import run_name
 from worldvla.plotting import plt
 from worldvla.reporting.markdown import page, table
 from worldvla.reporting.provenance import duration, timing_of
@@ -32,7 +33,8 @@ class Training:
     validation_losses: Sequence[float]
 
 
-Trainings = Mapping[str, Mapping[str, Training | Absent]]  # suite -> variant -> training
+Numbered = Mapping[int, Training | Absent]  # of one model
+Trainings = Mapping[str, Mapping[str, Numbered]]  # suite -> variant -> its trainings
 
 
 def read_trainings(models: Path, params: ReportParams) -> Trainings:
@@ -44,7 +46,11 @@ def read_trainings(models: Path, params: ReportParams) -> Trainings:
     """
     return {
         suite: {
-            name: _read(models / f"{name}-{suite}", Absent(f"{variant.stage('train')}@{name}-{suite}", planned=True))
+            name: {
+                number: _read(models / run, Absent(f"{variant.stage('train')}@{run}", planned=True))
+                for number in variant.trainings
+                for run in [run_name(name, suite, number)]
+            }
             for name, variant in params.variants.items()
         }
         for suite in in_order(params.suites)
@@ -83,7 +89,7 @@ def write_page(folder: Path, params: ReportParams, trainings: Trainings, tokeniz
         f"Benchmark `{params.benchmark}`, {params.demonstrations} demonstrations, seed {params.seed}. The loss is the "
         "weighted cross-entropy of the answers, so that models of different kinds of samples cannot be compared by it. "
         f"Lines: means of {NUM_POINTS} equal stretches of steps, the last of which is the loss at the end; points: held-out "
-        "episodes. A model that is trained on all episodes has none held out. The same numbers: [training_loss.csv](training_loss.csv) and "
+        "episodes; a line for each training of a model. A model that is trained on all episodes has none held out. The same numbers: [training_loss.csv](training_loss.csv) and "
         "[validation_loss.csv](validation_loss.csv); `dvc plots show` draws them, `dvc plots diff` those of experiments.",
         *[block for suite, group in trainings.items() for block in _section(folder, params, suite, group, timing)],
         "## Images after the tokenizer",
@@ -92,10 +98,10 @@ def write_page(folder: Path, params: ReportParams, trainings: Trainings, tokeniz
     )
     (folder / "training.md").write_text(text, encoding="utf-8")
     present = {
-        f"{name}-{suite}": training
+        (f"{name}-{suite}", number): training
         for suite, group in trainings.items()
-        for name, training in group.items()
-        if isinstance(training, Training)
+        for name, numbered in group.items()
+        for number, training in _present(numbered).items()
     }
     _write_csv(folder / "training_loss.csv", {run: (one.steps, one.losses) for run, one in present.items()})
     _write_csv(
@@ -103,49 +109,52 @@ def write_page(folder: Path, params: ReportParams, trainings: Trainings, tokeniz
     )
 
 
-def _write_csv(path: Path, curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> None:
-    """Write steps and losses by run."""
+def _present(numbered: Numbered) -> dict[int, Training]:
+    return {number: training for number, training in numbered.items() if isinstance(training, Training)}
+
+
+def _write_csv(path: Path, curves: Mapping[tuple[str, int], tuple[Sequence[int], Sequence[float]]]) -> None:
+    """Write steps and losses by model and training."""
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("run", "step", "loss"))
+        writer.writerow(("model", "training", "step", "loss"))
         for run, (steps, losses) in curves.items():
-            writer.writerows((run, step, f"{loss:.4f}") for step, loss in zip(steps, losses, strict=True))
+            writer.writerows((*run, step, f"{loss:.4f}") for step, loss in zip(steps, losses, strict=True))
 
 
-def _section(
-    folder: Path, params: ReportParams, suite: str, group: Mapping[str, Training | Absent], timing: Path
-) -> list[str]:
+def _section(folder: Path, params: ReportParams, suite: str, group: Mapping[str, Numbered], timing: Path) -> list[str]:
     """Return heading, picture and table of a suite."""
     lines = []
-    for name, training in group.items():
-        kinds = " and ".join(params.variants[name].samples)
+    for name, number, training in [(name, *item) for name, numbered in group.items() for item in numbered.items()]:
+        line = [name, str(number), " and ".join(params.variants[name].samples)]
         if isinstance(training, Absent):
-            lines.append([name, kinds, "", str(training), "", ""])
+            lines.append([*line, "", str(training), "", ""])
             continue
         validation = f"{training.validation_losses[-1]:.3f}" if training.validation_losses else ""
-        seconds = duration(timing_of(timing, f"{name}-{suite}", "train", "finetune"))
-        lines.append([name, kinds, str(training.steps[-1]), f"{training.losses[-1]:.3f}", validation, seconds])
-    header = ["Model", "Samples", "Steps", "Loss at the end", "Validation loss", "Time"]
+        seconds = duration(timing_of(timing, run_name(name, suite, number), "train", "finetune"))
+        lines.append([*line, str(training.steps[-1]), f"{training.losses[-1]:.3f}", validation, seconds])
+    header = ["Model", "Training", "Samples", "Steps", "Loss at the end", "Validation loss", "Time"]
     picture = f"training-{suite}.png"
-    drawn = _draw(folder / picture, {name: one for name, one in group.items() if isinstance(one, Training)})
+    drawn = _draw(folder / picture, {name: list(one.values()) for name in group if (one := _present(group[name]))})
     return [
         f"## {suite.capitalize()} suite",
         f"![loss of each model over its steps, {suite} suite]({picture})" if drawn else "",
-        table(header, lines, right=header[2:]),
+        table(header, lines, right=["Training", *header[3:]]),
     ]
 
 
-def _draw(path: Path, trainings: Mapping[str, Training]) -> bool:
-    """Draw one panel per model; return whether there was any."""
+def _draw(path: Path, trainings: Mapping[str, Sequence[Training]]) -> bool:
+    """Draw one panel per model, a line for each of its trainings; return whether there was any."""
     if not trainings:
         return False
     lines = math.ceil(len(trainings) / COLUMNS)
     figure, grid = plt.subplots(lines, COLUMNS, squeeze=False, figsize=(12, 1.9 * lines), layout="constrained")
     for axes in grid.flat[len(trainings) :]:
         axes.set_visible(False)
-    for axes, (name, training) in zip(grid.flat, trainings.items(), strict=False):
-        axes.plot(training.steps, training.losses, color="#c98a2e", linewidth=1.2)
-        axes.plot(training.validated, training.validation_losses, "o", color="#1f5f78", markersize=3)
+    for axes, (name, curves) in zip(grid.flat, trainings.items(), strict=False):
+        for training in curves:
+            axes.plot(training.steps, training.losses, color="#c98a2e", linewidth=1.2)
+            axes.plot(training.validated, training.validation_losses, "o", color="#1f5f78", markersize=3)
         axes.set_yscale("log")
         axes.set_title(name, fontsize=9)
         axes.tick_params(labelsize=7, which="both")

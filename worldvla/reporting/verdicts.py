@@ -9,7 +9,7 @@ import yaml
 
 from worldvla.reporting.runs import SUITES
 
-Verdict = Literal["supported", "contradicted", "inconclusive", "not run"]
+Verdict = Literal["supported", "contradicted", "inconclusive", "not judged", "not run"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,12 @@ class Outcome:
     smallest: str = ""  # effect that would be found
     length: str = ""  # of the chunks
     variants: Sequence[str] = ()  # that were compared
+    few: str = ""  # why it is not judged: how many trainings there are, and how many it needs
+
+    @property
+    def words(self) -> str:
+        """How it reads."""
+        return self.few or self.reads
 
 
 @dataclass(frozen=True)
@@ -73,8 +79,10 @@ class Judged:
 
     @property
     def words(self) -> str:
-        """The verdict; of a claim about every suite or length, with how many there were."""
-        ran = [outcome for outcome in self.outcomes if outcome.num > 0]
+        """The verdict, or why nothing is judged; of a claim about every suite or length, with how many were."""
+        if self.reads == "not judged":
+            return next(outcome.few for outcome in self.outcomes if outcome.few)
+        ran = [outcome for outcome in self.outcomes if outcome.num > 0 and not outcome.few]
         if not ran or not self.claim.in_parts:
             return self.reads
         if self.claim.every_suite:
@@ -98,9 +106,9 @@ def together(claim: Claim, reads: Sequence[Verdict]) -> Verdict:
     A claim that something fails on some suite is the other way round: one example decides for it, and against it speaks
     nothing less than all suites of the paper.
     """
-    ran = [read for read in reads if read != "not run"]
+    ran = [read for read in reads if read not in ("not run", "not judged")]
     if not ran:
-        return "not run"
+        return "not judged" if "not judged" in reads else "not run"
     decisive, other = ("supported", "contradicted") if claim.denied else ("contradicted", "supported")
     if decisive in ran:
         return decisive

@@ -62,7 +62,7 @@ def questions(params: ReportParams, suite: VideoMetrics, paper_horizons: Mapping
 
 
 def _models(params: ReportParams, suite: VideoMetrics) -> list[Source]:
-    return [source for source in sources(params, suite) if source.name in suite.models]
+    return [source for source in sources(params) if source.name in suite.models]
 
 
 def _against(
@@ -142,7 +142,7 @@ def _upstream(params: ReportParams, suite: VideoMetrics) -> str:
     names = [row["extractor"] for row in suite.sets][:1]
     header = ["Source", "Frames", *[metric.label for metric in METRICS], *[f"{name}, biased" for name in names]]
     lines = []
-    for source in sources(params, suite):
+    for source in sources(params):
         for horizon in params.horizons:
             columns = [suite.scores(source.name, source.actions, horizon, f"{m.column}_with_first") for m in METRICS]
             if not columns[0]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import worldvla
 from worldvla.files import atomic_file, file_digest, write_json
-from worldvla.running.unfinished import code_of
+from worldvla.stage_code import code_of
 
 JOB, ARGUMENTS = "job.json", "job.pickle"
 COMPUTED_ON = "computed_on"  # the file that says which kind of processor or GPU

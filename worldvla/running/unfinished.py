@@ -12,14 +12,11 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-import yaml
-
-import worldvla
-from worldvla.files import file_digest, value_digest, write_text
+from worldvla.files import value_digest, write_text
 from worldvla.running.watching import DVC_STAGE
+from worldvla.stage_code import code_digest
 
 WORK, LOCK = Path("work"), Path("dvc.lock")
-CODE = ("worldvla/", "pipeline/")
 FINISHED, SECONDS = "finished", "seconds"
 
 
@@ -33,19 +30,7 @@ def work_folder(stage: str, inputs: object) -> Path:
         stage: the stage's name.
         inputs: JSON-serialisable; params and digests of the data read.
     """
-    root = Path(worldvla.__file__).parent.parent
-    code = [[path, file_digest(root / path)] for path in code_of(stage)]
-    return WORK / stage / value_digest([inputs, code])[:16]
-
-
-def code_of(stage: str) -> list[str]:
-    """Return the files of code that a stage of dvc.yaml depends on, which are those that decide its bytes.
-
-    None, of a stage that is not there.
-    """
-    text = (Path(worldvla.__file__).parent.parent / "dvc.yaml").read_text(encoding="utf-8")
-    content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"].get(stage, {})
-    return [dep for dep in content.get("do", content).get("deps", []) if dep.startswith(CODE)]
+    return WORK / stage / value_digest([inputs, code_digest(stage)])[:16]
 
 
 def finish(work: Path) -> None:

@@ -1,7 +1,7 @@
 """A model for the evaluation harness vla-eval, which has episodes and asks at every step: nothing is left to guess.
 
     pip install vla-eval
-    python -m worldvla.serving.vla_eval_server --args.run action_chunk_mask-goal --host 127.0.0.1
+    python -m worldvla.serving.vla_eval_server --args.run action_chunk_mask-goal-1 --host 127.0.0.1
 
 Its LIBERO benchmark shows 256 x 256 px turned by 180 degrees, the instruction, and takes commands with the gripper's sign as
 here. A token of an answer that is no action counts as the nearest bin, as in the release: one of a batch cannot fail alone.
