@@ -28,7 +28,7 @@ from worldvla.model.batches import Windows
 from worldvla.model.policy import ChameleonPolicy
 from worldvla.model.saving import CURVE, shares, write_model
 from worldvla.model.settings import ModelSettings
-from worldvla.model.training import learning_rate, train
+from worldvla.model.training import share_of_rate, train
 from worldvla.params.train import TrainParams
 from worldvla.running import unfinished
 from worldvla.stage_code import code_digest
@@ -57,6 +57,7 @@ PARAMS = TrainParams(
     epochs=None,
     batch=4,
     learning_rate=3e-3,
+    muon_learning_rate=None,
     warmup_steps=5,
     decay_start=0.5,
     weight_decay=0.01,
@@ -191,7 +192,7 @@ def test_training_learns_and_its_folder_is_a_policy(tmp_path, monkeypatch):
 
 
 def test_learning_rate_warms_up_stays_and_decays_to_nothing():
-    rates = [learning_rate(PARAMS, step, 40) / PARAMS.learning_rate for step in range(40)]
+    rates = [share_of_rate(PARAMS, step, 40) for step in range(40)]
     assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert rates[5:21] == pytest.approx([1.0] * 16)
     assert rates[-1] == pytest.approx(1 / 20)

@@ -15,8 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemWriter
 from torch.distributed.checkpoint.staging import BlockingAsyncStager
@@ -25,11 +24,11 @@ from torch.distributed.checkpoint.state_dict_saver import async_save, save
 
 from worldvla.files import write_text
 from worldvla.model.chameleon import Chameleon
+from worldvla.model.optimizers import Optimizers
 from worldvla.model.ranks import Ranks
 
 KEPT = 2
 STATE = "state.json"  # beside the tensors: the curve, and whose checkpoint it is
-MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW, in the shape of a weight
 
 
 class _Writer(FileSystemWriter):
@@ -52,24 +51,17 @@ class Checkpoints:
 
     Attributes:
         work: folder that they are in.
-        model: its weights, and
-        optimizer: their moments, which are filled in place.
+        optimizers: have the weights and their moments, which are filled in place.
         ranks: the processes that share it.
         of: what a checkpoint must be of: name for people -> JSON value.
     """
 
     work: Path
-    model: Chameleon
-    optimizer: torch.optim.Optimizer
+    optimizers: Optimizers
     ranks: Ranks
     of: dict[str, Any]
-    _weights: dict[str, nn.Parameter] = field(init=False)
     _writing: Future[Any] | None = field(default=None, init=False)
     _step: int = field(default=0, init=False)
-
-    def __post_init__(self) -> None:
-        """Keep the weights that the optimizer has: while they are gathered, the model has others."""
-        self._weights = dict(self.model.named_parameters())
 
     def resume(self) -> list[dict[str, Any]]:
         """Fill weights and moments from the newest checkpoint that can be read; return the curve so far, empty without one.
@@ -168,13 +160,8 @@ class Checkpoints:
 
     def _tensors(self) -> dict[str, Tensor]:
         """Return weights and moments by name; where there are no moments yet, zeros that become those of the optimizer."""
-        tensors = {}
-        for name, parameter in self._weights.items():
-            state = self.optimizer.state[parameter]
-            tensors[f"weights.{name}"] = parameter.detach()
-            for moment in MOMENTS:
-                tensors[f"{moment}.{name}"] = state.setdefault(moment, torch.zeros_like(parameter.detach()))
-        return tensors
+        weights = {f"weights.{name}": weight.detach() for name, weight in self.optimizers.weights.items()}
+        return weights | self.optimizers.moments()
 
     def _read(self, path: Path) -> dict[str, Any] | None:
         try:
@@ -193,9 +180,7 @@ class Checkpoints:
                 load(self._tensors(), checkpoint_id=path, no_dist=self.ranks.mesh is None)
         except CheckpointException:
             return self._set_aside(path)
-        for parameter in self._weights.values():
-            # As fused AdamW keeps it.
-            self.optimizer.state[parameter]["step"] = torch.tensor(float(len(curve)), device=parameter.device)
+        self.optimizers.go_on(len(curve))
         return state
 
     def _set_aside(self, path: Path) -> None:
@@ -204,7 +189,7 @@ class Checkpoints:
         if self.ranks.first:
             shutil.rmtree(aside, ignore_errors=True)
             path.rename(aside)
-        self.optimizer.state.clear()
+        self.optimizers.forget()
         self._say(
             f"{path}: cannot be read; expected the checkpoint of an interrupted run; set aside as {aside.name}, going on from the one "
             "before it, if there is one"

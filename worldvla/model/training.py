@@ -16,6 +16,7 @@ from worldvla.model.chameleon import Chameleon
 from worldvla.model.checkpoints import Checkpoints, model_facts
 from worldvla.model.initial import begin, empty
 from worldvla.model.losses import CLASSES, AnswerLoss, Loss
+from worldvla.model.optimizers import Optimizers
 from worldvla.model.ranks import ALONE, Ranks
 from worldvla.model.size import Size, work_of
 from worldvla.model.step import BUCKET, Share, Steps
@@ -59,12 +60,11 @@ class Spread:
 HERE = Spread()
 
 
-def learning_rate(params: TrainParams, step: int, num_steps: int) -> float:
-    """Return the rate of a step: linear warm-up, constant, linear to zero from ``decay_start`` of all steps on."""
+def share_of_rate(params: TrainParams, step: int, num_steps: int) -> float:
+    """Return the share of the peak rates at a step: linear warm-up, 1, linear to zero from ``decay_start`` of all steps on."""
     warm = min(1.0, (step + 1) / max(1, params.warmup_steps))
     start = params.decay_start * num_steps
-    decay = 1.0 if step < start else (num_steps - step) / max(1.0, num_steps - start)
-    return params.learning_rate * min(warm, decay)
+    return min(warm, 1.0 if step < start else (num_steps - step) / max(1.0, num_steps - start))
 
 
 def train(
@@ -112,13 +112,11 @@ def train(
     device, ranks = placement.device(), spread.ranks
     model = empty(params, ids, start, device, ranks, spread.recompute).train()
     model.compute = placement.training(device)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=params.learning_rate, betas=(0.9, 0.95), weight_decay=params.weight_decay, fused=True
-    )
+    optimizers = Optimizers(model, params)
     loss = AnswerLoss.of(ids, params)
     steps = Steps(model, loss, params, ranks, device, spread.tokens, spread.bucket or BUCKET[device.type])
     held_out = _evenly_spaced(validation, steps) if validation else []
-    checkpoints = Checkpoints(work, model, optimizer, ranks, model_facts(model, params.vocabulary))
+    checkpoints = Checkpoints(work, optimizers, ranks, model_facts(model, params.vocabulary))
     curve, clock = checkpoints.resume(), Clock(work)
     if not curve:
         torch.manual_seed(params.seed)
@@ -130,15 +128,12 @@ def train(
     total = num_steps * params.batch
     bar = Progress(total=total, initial=len(curve) * params.batch, desc="train", unit="sample", disable=not ranks.first)
     for step in range(len(curve), num_steps):
-        rate = learning_rate(params, step, num_steps)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        rate = share_of_rate(params, step, num_steps)
         share = steps.share(samples, batch_indices(len(samples), params.batch, step, params.seed).tolist())
-        optimizer.zero_grad(set_to_none=True)
         found = steps.gradients(share, step)
         nn.utils.clip_grad_norm_(model.parameters(), params.clip)
-        optimizer.step()
-        done = {"step": step + 1, "epoch": (step + 1) / per_epoch, "learning_rate": rate}
+        optimizers.step(rate)
+        done = {"step": step + 1, "epoch": (step + 1) / per_epoch, "learning_rate": rate * params.learning_rate}
         row = {**done, **_row(found), **dict.fromkeys(VALIDATED)}
         if row["loss"] is None:
             checkpoints.wait()  # the last good one is kept

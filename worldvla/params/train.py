@@ -56,6 +56,8 @@ class TrainParams:
     # AdamW's rate: linear warm-up over warmup_steps, constant, then from decay_start (a fraction of all steps) linear
     # to 0.
     learning_rate: float
+    # Muon's rate for the matrices of the layers, on the same schedule; null: AdamW changes them too, as in the release.
+    muon_learning_rate: float | None
     warmup_steps: int
     decay_start: float
     weight_decay: float
@@ -106,6 +108,7 @@ class TrainParams:
             epochs=at_least(1),
             batch=at_least(1),
             learning_rate=POSITIVE,
+            muon_learning_rate=POSITIVE,
             warmup_steps=at_least(0) if self.steps is None else between(0, self.steps * len(self.samples)),
             decay_start=between(0, 1),
             weight_decay=at_least(0),
