@@ -171,7 +171,7 @@ def train_params(**changes: object) -> TrainParams:
     """Return the default scale's train params with changes."""
     given = {"vocabulary": "compact", "samples": ("action",), "prompt": "release", "alpha_on": "release"}
     given |= {"scene_prefix": False}
-    given |= {"chunk": 5, "history": 2, "rounds": 1, "mask": "action", "episodes": "train"}
+    given |= {"chunk": 5, "history": 2, "rounds": 1, "mask": "action", "episodes": "train", "times": 1}
     return TrainParams(**{**scale_section("train"), **given, "seed": 0, **changes})
 
 

@@ -121,6 +121,7 @@ class TestRefusals:
                             "chunk": 1,
                             "history": None,
                             "episodes": "train",
+                            "times": 1,
                         }
                     },
                     "rollout": ["action"],
@@ -140,6 +141,7 @@ class TestRefusals:
                         "chunk": 1,
                         "history": None,
                         "episodes": "train",
+                        "times": 1,
                     }
                 },
                 "params.yaml: variants has 'truth', which table 4 calls a baseline; expected another name",
@@ -204,6 +206,7 @@ class TestRefusals:
                             "chunk": 1,
                             "history": None,
                             "episodes": "train",
+                            "times": 1,
                         }
                     }
                 },

@@ -55,6 +55,7 @@ PARAMS = TrainParams(
     base=None,
     steps=20,
     epochs=None,
+    times=1,
     batch=4,
     learning_rate=3e-3,
     muon_learning_rate=None,

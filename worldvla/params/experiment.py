@@ -34,10 +34,12 @@ class VariantParams:
     history: int | None
     # train: the episodes of the split's training part. all: the held-out ones too, as for table 2.
     episodes: Episodes
+    # How often the length in conf/ it is trained.
+    times: int
 
     def __post_init__(self) -> None:
         """Check the ranges, and that there is something to train on."""
-        check(self, chunk=at_least(1), history=at_least(1))
+        check(self, chunk=at_least(1), history=at_least(1), times=at_least(1))
         if not self.samples or len(set(self.samples)) != len(self.samples):
             raise ValueError(f"samples is {list(self.samples)}; expected at least one kind, each once")
 

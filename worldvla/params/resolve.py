@@ -209,6 +209,7 @@ class _Resolver:
             # False where no task is named after its scene: nothing to train anew there.
             "scene_prefix": experiment.scene_prefix and any(name[0].isupper() for name in self.names[suite]),
             "episodes": variant.episodes,
+            "times": variant.times,
             "vocabulary": self._shared("tokenizer", "vocabulary"),
             # Null where they mean nothing, so that a change of theirs trains again only the models that it changes.
             "rounds": experiment.rounds if "world" in variant.samples else None,

@@ -51,6 +51,8 @@ class TrainParams:
     # model of one; or how often every sample is seen, as the release counts (40), from which steps follow by the suite.
     steps: int | None
     epochs: int | None
+    # How often that.
+    times: int
     # Samples per step, of all processes that share a training.
     batch: int
     # AdamW's rate: linear warm-up over warmup_steps, constant, then from decay_start (a fraction of all steps) linear
@@ -87,9 +89,9 @@ class TrainParams:
     def num_steps(self, num_samples: int) -> int:
         """Return the optimizer steps in all, of a training on so many samples; an epoch's remainder is dropped."""
         if self.epochs is not None:
-            return self.epochs * max(1, num_samples // self.batch)
+            return self.times * self.epochs * max(1, num_samples // self.batch)
         assert self.steps is not None, "one of the two is given"
-        return self.steps * len(self.samples)
+        return self.times * self.steps * len(self.samples)
 
     def __post_init__(self) -> None:
         """Check the ranges, and that the sizes suit each other."""
@@ -106,10 +108,11 @@ class TrainParams:
             intermediate_size=at_least(1),
             steps=at_least(1),
             epochs=at_least(1),
+            times=at_least(1),
             batch=at_least(1),
             learning_rate=POSITIVE,
             muon_learning_rate=POSITIVE,
-            warmup_steps=at_least(0) if self.steps is None else between(0, self.steps * len(self.samples)),
+            warmup_steps=at_least(0) if self.steps is None else between(0, self.times * self.steps * len(self.samples)),
             decay_start=between(0, 1),
             weight_decay=at_least(0),
             dropout=between(0, 1),

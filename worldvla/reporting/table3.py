@@ -20,10 +20,15 @@ MODELS = {
 ROWS = [
     Row(str(number), f"row {number}", label, variant, published("table3")[number])
     for number, (variant, label) in MODELS.items()
+] + [
+    Row("1, longer", "row 1 with twice the steps", "action model, as many steps as row 2", "action_longer"),
+    Row("4, longer", "row 4 with twice the steps", "the same of row 4, as row 5", "action_chunk_mask_longer"),
 ]
 COMPARISONS = [
     Comparison("2", "1", "the world model helps the action model"),
+    Comparison("2", "1, longer", "the same with as many steps"),
     Comparison("5", "4", "the same with chunks and the mask"),
+    Comparison("5", "4, longer", "the same with as many steps"),
     Comparison("4", "1", "chunks help, with the mask"),
     Comparison("4", "3", "the mask helps chunks"),
 ]
@@ -48,7 +53,7 @@ def write_page(folder: Path, params: ReportParams, runs: Runs, timing: Path) -> 
         about="The paper's numbers are for LIBERO and a model of 7 B; it does not state their n, which is 450 by all "
         "signs (9 tasks of 50 rollouts).",
         blocks=[
-            TWO_KINDS,
+            f"{TWO_KINDS} Rows 1 and 4 stand there a second time, with as many steps as rows 2 and 5 take.",
             rate_pages.bars(folder, "table3", params, ROWS, runs),
             *[block for group, members in groups(runs).items() for block in _group(folder, params, group, members)],
         ],
