@@ -18,7 +18,7 @@ from worldvla import files
 from worldvla.arithmetic import ENVIRONMENT
 from worldvla.data.file_names import suite_files, task_file
 from worldvla.data.hub import fetching, published
-from worldvla.data.lerobot.importing import check_dataset, copy_dataset
+from worldvla.data.lerobot.checking import check_dataset, copy_dataset
 from worldvla.data.lerobot.info import dataset_folder
 from worldvla.data.protocols import NUM_CLIPS, num_held_out
 from worldvla.data.raw import unusable_demonstrations, validate_raw
@@ -140,10 +140,6 @@ def copy_lerobot(settings: DownloadParams, suite: list[Task], folder: Path) -> s
     files.write_json(
         folder / "manifest.json", {name: {"origin": "lerobot"} | entry for name, entry in manifest.items()}
     )
-    if checked.noops:
-        print(
-            f"  {checked.noops} of {checked.steps} steps move nothing (the release's rule); they stay, as in the dataset"
-        )
     return f"{len(suite)} tasks, {sum(counts.values())} demonstrations, {checked.steps} steps"
 
 

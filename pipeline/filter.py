@@ -16,7 +16,7 @@ from worldvla import files
 from worldvla.arithmetic import ENVIRONMENT
 from worldvla.data.filter_units import Demos, FilterTask, cut, expectation, join_units, replay_all, summary
 from worldvla.data.kept.overlap import compare
-from worldvla.data.lerobot import importing
+from worldvla.data.lerobot import converting
 from worldvla.data.lerobot.info import is_dataset
 from worldvla.data.raw import task_files
 from worldvla.params import strict
@@ -37,9 +37,9 @@ def main(*, params: Path, raw: Path, out: Path) -> None:
     filter_tasks = [FilterTask(settings.suite, t.name, t.index, t.language, settings.pixels) for t in tasks]
     imported = is_dataset(raw)
     if imported:
-        sources, simulator = importing.sources_of(raw), ""
-        parts: Sequence[Demos] = (episodes := importing.cut_dataset(filter_tasks, raw))
-        told = importing.expected_frames(episodes)
+        sources, simulator = converting.sources_of(raw), ""
+        parts: Sequence[Demos] = (episodes := converting.cut_dataset(filter_tasks, raw))
+        told = f"{converting.expected_frames(episodes)}\n  {converting.noops(episodes)}"
     else:
         sources = [files.file_digest(path) for path in task_files(raw, [task.name for task in tasks])]
         rendering.choose_backend()  # what cannot render is said before workers start
@@ -73,7 +73,7 @@ def main(*, params: Path, raw: Path, out: Path) -> None:
 @contextlib.contextmanager
 def converters(settings: FilterParams) -> Iterator[Work]:
     """Yield what converts episodes of a dataset; in a worker."""
-    yield importing.convert
+    yield converting.convert
 
 
 @contextlib.contextmanager

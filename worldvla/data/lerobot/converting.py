@@ -1,14 +1,12 @@
-"""A LeRobot dataset as the demonstrations of a suite: checked and copied by download, made episodes by filter, unreplayed.
+"""Episodes of a LeRobot dataset as the filter writes those that it has replayed: taken as they are, without a simulator.
 
-Episodes of such sets are filtered already, and hold their frames: they are taken as they are, no-ops too if there are any.
+Such sets are filtered already, and hold their frames. If there are no-ops in one, they stay.
 """
 
 import json
-import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,67 +17,9 @@ from worldvla.data.frames import SHARE, size_of, write_frames
 from worldvla.data.hdf5 import last_step, new_hdf5, write_arrays
 from worldvla.data.lerobot.catalogue import Entry, choose, read_catalogue
 from worldvla.data.lerobot.info import dataset_files, read_info
-from worldvla.data.lerobot.reading import check_gripper, read_frames, read_steps
+from worldvla.data.lerobot.reading import read_frames, read_steps
 from worldvla.files import file_digest
-from worldvla.params.recorded import check_digest
-from worldvla.running.console import Progress
-from worldvla.running.forecast import check_room, forecast
-
-
-@dataclass(frozen=True)
-class Checked:
-    """A dataset's episodes of a suite's chosen tasks."""
-
-    entries: dict[str, list[Entry]]  # by instruction
-    steps: int
-    noops: int  # steps that the release's rule would drop
-
-
-def check_dataset(folder: Path, chosen: Sequence[str], known: Iterable[str]) -> Checked:
-    """Check that a dataset has whole episodes of all chosen instructions, of this robot; read all of it but the frames.
-
-    Raises:
-        ValueError: one sentence with what is wrong.
-    """
-    info = read_info(folder)
-    entries = choose(info, read_catalogue(info), chosen, known)
-    members = [entry for of_task in entries.values() for entry in of_task]
-    missing = [entry for entry in members if entry.video and not (folder / entry.video).is_file()]
-    if missing:
-        raise ValueError(
-            f"{folder}: no '{missing[0].video}' of episode {missing[0].index}; download or export it again"
-        )
-    steps = [read_steps(info, entry) for entry in Progress(members, desc="check", unit="episode")]
-    check_gripper(info, steps)
-    noops = sum(len(one.actions) - len(without_noops(one.actions)) for one in steps)
-    return Checked(entries, sum(len(one.actions) for one in steps), noops)
-
-
-def copy_dataset(folder: Path, checked: Checked, recorded: Mapping[str, str], out: Path) -> dict[str, dict[str, Any]]:
-    """Copy what the chosen episodes are in, and ``meta/``; return the sha256 of each file by its path in the dataset.
-
-    Args:
-        folder: the dataset.
-        checked: its episodes.
-        recorded: sha256 of its files as ``resolve`` found them; may be empty.
-        out: where to.
-
-    Raises:
-        ValueError: there is no room, or a file is not the recorded one.
-    """
-    members = [entry for of_task in checked.entries.values() for entry in of_task]
-    wanted = {name for entry in members for name in (entry.data, entry.video) if name}
-    names = [name for name in dataset_files(folder) if name in wanted or name.startswith("meta/")]
-    check_room(sum((folder / name).stat().st_size for name in names))
-    manifest = {}
-    for name in Progress(names, desc="copy", unit="file"):
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / name, out / name)
-        digest = file_digest(out / name)
-        if recorded:
-            check_digest(f"demonstrations_folder: {folder / name}", digest, recorded.get(name, "none"))
-        manifest[name] = {"sha256": digest}
-    return manifest
+from worldvla.running.forecast import forecast
 
 
 @dataclass(frozen=True)
@@ -124,6 +64,13 @@ def expected_frames(units: Sequence[Episodes]) -> str:
 def sources_of(raw: Path) -> list[str]:
     """Return the sha256 of the files of a dataset that decide what it holds."""
     return [file_digest(raw / name) for name in dataset_files(raw)]
+
+
+def noops(units: Sequence[Episodes]) -> str:
+    """Return how many steps the release's rule would drop, in words, for they stay."""
+    actions = [read_steps(read_info(unit.raw), entry).actions for unit in units for entry in unit.entries]
+    count = sum(len(one) - len(without_noops(one)) for one in actions)
+    return f"{count} of {sum(map(len, actions))} steps move nothing by the release's rule; they stay, as in the dataset"
 
 
 def convert(unit: Episodes, path: Path, advance: Callable[[int], object]) -> None:
