@@ -22,7 +22,7 @@ def test_frames_are_the_simulators_turned_by_180_degrees_and_plus_one_closes(tmp
         environment.reset(init_states(task)[0])
         # As robosuite gives "agentview_image", which lerobot turns by [::-1, ::-1] (envs/libero.py, 0.6.1).
         raw = environment.robosuite.sim.render(width=PIXELS, height=PIXELS, camera_name="agentview")
-        frames, states = [], []
+        frames, states, robot = [], [], environment.proprioception()
         for action in actions:
             frames.append(environment.frame())
             robot = environment.proprioception()
