@@ -2,6 +2,7 @@
 
 import ast
 import json
+import shutil
 from pathlib import Path
 
 import h5py
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from lerobot_golden.regenerate import HERE
 from lerobot_things import (
     DATA,
     DEMOS,
@@ -153,9 +155,12 @@ class TestAnExport:
         (here / "full").mkdir()
         (here / "full/thesis.tex").write_text("")
         with pytest.raises(
-            SystemExit, match=r"^export: full: is there, and no dataset; expected an empty or no folder"
+            SystemExit, match=r"^export: full: is there, and no export of ours; expected an empty or no"
         ):
             exporting.main(["lerobot", "goal", "--out", "full"])
+        shutil.copytree(HERE / "image", here / "theirs")
+        with pytest.raises(SystemExit, match=r"^export: theirs: is there, and no export of ours"):
+            exporting.main(["lerobot", "goal", "--out", "theirs"])
         exporting.main(["lerobot", "goal"])
         assert (here / "exports/lerobot/mini_goal/meta/info.json").is_file()
 

@@ -71,8 +71,8 @@ def export(suite: str, out: Path | None = None, *, video: bool = False, data: Pa
         )
     settings = strict.read(FilterParams, resolved)
     out = out or EXPORTS / suite_folder(settings.benchmark, settings.suite)
-    if out.exists() and not is_dataset(out) and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out}: is there, and no dataset; expected an empty or no folder; name another: --out")
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())) and not _is_ours(out):
+        raise ValueError(f"{out}: is there, and no export of ours; expected an empty or no folder; name another: --out")
     rows = [row for row in read_episodes_table(filtered) if row["kept"]]
     rows.sort(key=lambda row: (row["task_index"], demo_number(row["demo"])))
     pairs = [(row["task"], row["demo"]) for row in rows]
@@ -83,6 +83,14 @@ def export(suite: str, out: Path | None = None, *, video: bool = False, data: Pa
     steps = sum(row["num_steps"] for row in rows)
     print(f"{out}: {len(rows)} episodes, {steps} frames of {settings.pixels} px, {size / 1e6:,.1f} MB{quality}")
     print("Next: demonstrations: lerobot and demonstrations_folder in params.yaml train on it; docs/lerobot.md")
+
+
+def _is_ours(folder: Path) -> bool:
+    """Return whether a folder holds an export, which may be replaced: only ours note the scenes' looks."""
+    try:
+        return is_dataset(folder) and read_info(folder).looks is not None
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)
