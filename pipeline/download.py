@@ -1,7 +1,7 @@
 """Get the demonstrations of a suite: recorded by the scripted expert, the published ones, or copies of the user's.
 
-Writes ``data/raw/<suite>/<task>_demo.hdf5``, one file per task in LIBERO's layout, and ``manifest.json`` with the sha256
-and the origin of each. Recording costs about half a second of a core per demonstration of a mini suite; an interrupted
+Writes ``data/raw/<suite>/<task>_demo.hdf5``, one file per task in LIBERO's layout, or the files of a LeRobot dataset that
+have the suite's episodes, and ``manifest.json`` with the sha256 and the origin of each. Recording costs about half a second of a core per demonstration of a mini suite; an interrupted
 one continues from ``work/download/``. The published suites are 34 GB in all. They lie in the hub's cache and are linked
 from there; only where ``data/raw`` is on another disk are they there twice (``worldvla/data/hub/fetching.py``).
 """
@@ -18,9 +18,12 @@ from worldvla import files
 from worldvla.arithmetic import ENVIRONMENT
 from worldvla.data.file_names import suite_files, task_file
 from worldvla.data.hub import fetching, published
+from worldvla.data.lerobot.checking import check_dataset, copy_dataset
+from worldvla.data.lerobot.info import dataset_folder
 from worldvla.data.protocols import NUM_CLIPS, num_held_out
 from worldvla.data.raw import unusable_demonstrations, validate_raw
 from worldvla.params import strict
+from worldvla.params.benchmarks import SUITES
 from worldvla.params.download import DownloadParams
 from worldvla.params.recorded import check_digest, demonstrations_digest
 from worldvla.running import console
@@ -31,13 +34,18 @@ from worldvla.running.units import finished_units
 from worldvla.simulation import engine, rendering
 from worldvla.simulation.libero_assets import ensure_assets
 from worldvla.simulation.recording import Recorder, Recording, cut, join
-from worldvla.simulation.tasks import Task, chosen_tasks, task_names
+from worldvla.simulation.tasks import Task, chosen_tasks, task_names, tasks
 
 
 def main(*, params: Path, out: Path) -> None:
     """Download, copy or record the demonstrations of one suite."""
     settings = strict.read(DownloadParams, params)
     suite = chosen_tasks(settings.benchmark, settings.suite, settings.tasks)
+    if settings.demonstrations == "lerobot":
+        with files.atomic_folder(out) as folder:
+            told = copy_lerobot(settings, suite, folder)
+        print(f"{out}: {told} (lerobot). Next: filter")
+        return
     names = task_names(settings.benchmark, settings.suite)
     scripted = settings.demonstrations == "scripted"
     if scripted:
@@ -111,14 +119,33 @@ def place_published(suite: list[Task], folder: Path) -> dict[str, dict[str, str]
     return {task: origin | {"file": path} for task, path in paths.items()}
 
 
-def copy_local(source: str | None, suite: list[Task], folder: Path) -> None:
-    """Check every task's file in the user's folder, and that they are enough and have room, then copy them all."""
+def named_folder(source: str | None, what: str) -> Path:
+    """Return the user's folder, which params name, if it can be read."""
     if source is None or not Path(source).is_dir():
         got = "empty" if source is None else f"'{source}', no such folder"
-        raise ValueError(f"demonstrations_folder is {got}; name the folder of your HDF5 files in params.yaml")
+        raise ValueError(f"demonstrations_folder is {got}; name the folder of your {what} in params.yaml")
     if not os.access(source, os.R_OK | os.X_OK):
         raise ValueError(f"demonstrations_folder '{source}' cannot be read; expected a readable one; chmod it")
-    paths = suite_files(Path(source), suite[0].folder, [task.name for task in suite])
+    return Path(source)
+
+
+def copy_lerobot(settings: DownloadParams, suite: list[Task], folder: Path) -> str:
+    """Check a LeRobot dataset for the suite's tasks, and copy what of it has their episodes; return what there is."""
+    source = dataset_folder(named_folder(settings.folder, "LeRobot dataset"), suite[0].folder)
+    known = [task.language for name in SUITES[settings.benchmark] for task in tasks(settings.benchmark, name)]
+    checked = check_dataset(source, [task.language for task in suite], known)
+    counts = {task.name: len(checked.entries[task.language]) for task in suite}
+    check_held_out(source, counts)
+    manifest = copy_dataset(source, checked, settings.digests, folder)
+    files.write_json(
+        folder / "manifest.json", {name: {"origin": "lerobot"} | entry for name, entry in manifest.items()}
+    )
+    return f"{len(suite)} tasks, {sum(counts.values())} demonstrations, {checked.steps} steps"
+
+
+def copy_local(source: str | None, suite: list[Task], folder: Path) -> None:
+    """Check every task's file in the user's folder, and that they are enough and have room, then copy them all."""
+    paths = suite_files(named_folder(source, "HDF5 files"), suite[0].folder, [task.name for task in suite])
     usable = {}
     for task, path in zip(suite, paths, strict=True):
         names = task_names(task.benchmark, task.suite)

@@ -227,7 +227,7 @@ class TestRefusals:
             ),
             (
                 {"demonstrations_folder": "demos"},
-                "params.yaml: demonstrations_folder is for demonstrations: local, which is 'scripted'; make the folder null",
+                "params.yaml: demonstrations_folder is for demonstrations: local or lerobot, which is 'scripted'; make the folder null",
             ),
             (
                 {"looks": "published"},

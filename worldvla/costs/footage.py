@@ -8,6 +8,7 @@ from worldvla.params.download import DownloadParams
 PUBLISHED = {"spatial": (432, 52_970), "object": (454, 66_984), "goal": (428, 52_042), "long": (379, 101_469)}
 PUBLISHED_RAW, PUBLISHED_BYTES = 50, 33.8e9 / 2000  # per task; per demonstration
 LIBERO_TASKS = 10
+LEROBOT_BYTES = 34.9e9 / 1693  # per episode of HuggingFaceVLA/libero: two cameras of 256 px as PNG
 # Of our expert's. Mean steps on the embedded suites, of which the filter keeps 44 of 48 (docs/suites.md); on LIBERO's, as a
 # share of the published length (79 of 123 on spatial), of which it keeps about 19 of 20 (docs/libero.md).
 MINI_STEPS, MINI_KEPT = {"spatial": 30, "object": 31, "goal": 30, "long": 68}, 44 / 48
@@ -35,6 +36,8 @@ def footage(params: DownloadParams) -> Footage:
     num_tasks = len(params.tasks)
     if params.demonstrations != "scripted":
         episodes, steps = (count * num_tasks / LIBERO_TASKS for count in PUBLISHED[params.suite])
+        if params.demonstrations == "lerobot":
+            return Footage(episodes, episodes * LEROBOT_BYTES, episodes, steps)
         recorded = PUBLISHED_RAW * num_tasks
         return Footage(recorded, recorded * PUBLISHED_BYTES, episodes, steps)
     recorded = params.demonstrations_per_task * num_tasks

@@ -20,6 +20,7 @@ UTILISATION = 0.3  # of a GPU's peak, by trainings, prompts and the image tokeni
 CORE_FLOPS = 75e9
 # A control step with its picture; published looks with EGL: 11.2 per second are reported.
 SIMULATION_S = {"mini": 0.0065, "simple": 0.021, "published": 0.09}
+CONVERSION_S = 0.0032  # of a core, to decode and store a frame of 96 px of a LeRobot dataset; grows with the pixels
 START_S = 4.0  # of every stage: its packages
 FRAME_S = 0.01  # to score a predicted frame of 96 px
 PROCESS_GB = 1.7  # a process with torch
@@ -140,6 +141,12 @@ def _filter(experiment: Experiment, speed: Speed) -> Cost:
         for suite, params in experiment.tokenizers
     ]
     hours, memory = steps * SIMULATION_S[_scenes(experiment)] / 3600, simulator_gb(experiment)
+    if experiment.demonstrations == "lerobot":
+        seconds = [
+            experiment.footage[suite].steps * CONVERSION_S * (one.pixels / 96) ** 2
+            for suite, one in experiment.tokenizers
+        ]
+        hours, memory = sum(seconds) / 3600, PROCESS_GB
     return Cost("filter", len(kept), memory, 0, hours, 0, DVC_COPIES * sum(kept) / GB, max(kept, default=0) / GB)
 
 

@@ -9,6 +9,9 @@ from worldvla.params.experiment import ExperimentParams
 from worldvla.params.named_files import place_fault
 from worldvla.params.tasks import TaskNames, expert_faults, selection_faults
 
+# Demonstrations that lie in a folder of the user's, and what it holds.
+NAMED = {"local": "HDF5 files", "lerobot": "LeRobot dataset"}
+
 
 def contradictions(experiment: ExperimentParams, params: Path, task_names: TaskNames) -> list[str]:
     """Return a sentence for every pair of values that do not go together."""
@@ -106,18 +109,23 @@ def _task_faults(experiment: ExperimentParams, suite: str, task_names: TaskNames
 def _demonstration_faults(experiment: ExperimentParams, root: Path) -> list[str]:
     """Return what does not go together with where the demonstrations come from; ``root`` is the folder of params.yaml."""
     faults = []
-    if experiment.demonstrations == "local":
-        faults += _folder_faults(experiment.demonstrations_folder, root)
-    if experiment.demonstrations != "local" and experiment.demonstrations_folder is not None:
+    if experiment.demonstrations in NAMED:
+        faults += _folder_faults(experiment, root)
+    elif experiment.demonstrations_folder is not None:
         faults.append(
-            f"demonstrations_folder is for demonstrations: local, which is "
+            f"demonstrations_folder is for demonstrations: {' or '.join(NAMED)}, which is "
             f"'{experiment.demonstrations}'; make the folder null"
         )
     if experiment.demonstrations == "hub" and experiment.benchmark != "libero":
         faults.append("demonstrations is 'hub' but only the benchmark 'libero' is published; use scripted")
     if experiment.benchmark == "mini" and experiment.looks != "simple":
         faults.append("looks is 'published' but the benchmark 'mini' has simple looks of its own; make looks simple")
-    if experiment.benchmark != "mini" and experiment.demonstrations != "scripted" and experiment.looks == "simple":
+    # A LeRobot dataset of ours says which looks its frames have (worldvla/params/lerobot.py).
+    if (
+        experiment.benchmark != "mini"
+        and experiment.demonstrations not in ("scripted", "lerobot")
+        and experiment.looks == "simple"
+    ):
         faults.append(
             f"looks is 'simple' but demonstrations is '{experiment.demonstrations}', and policies of published "
             "demonstrations are shown published looks; make looks published"
@@ -125,11 +133,12 @@ def _demonstration_faults(experiment: ExperimentParams, root: Path) -> list[str]
     return faults
 
 
-def _folder_faults(named: str | None, root: Path) -> list[str]:
+def _folder_faults(experiment: ExperimentParams, root: Path) -> list[str]:
     """Return what is wrong with the user's folder of demonstrations."""
+    kind, named = experiment.demonstrations, experiment.demonstrations_folder
     if named is None:
-        return ["demonstrations is 'local' but demonstrations_folder is null; name the folder"]
-    fault = place_fault(named, root, "folder", "name the folder of your HDF5 files")
+        return [f"demonstrations is '{kind}' but demonstrations_folder is null; name the folder"]
+    fault = place_fault(named, root, "folder", f"name the folder of your {NAMED[kind]}")
     return [f"demonstrations_folder {fault}"] if fault else []
 
 

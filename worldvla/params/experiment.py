@@ -59,7 +59,7 @@ class ExperimentParams:
     tasks: dict[str, tuple[int | str, ...]]
     # Of LIBERO's scenes.
     looks: Looks
-    # Where demonstrations come from; the folder is for local, its files recorded by digest (worldvla/params/named_files.py).
+    # Where demonstrations come from; the folder is for local and lerobot, its files recorded by digest (worldvla/params/named_files.py).
     demonstrations: Demonstrations
     demonstrations_folder: str | None
     # Which episodes are held out.

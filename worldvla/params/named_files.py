@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from worldvla.data.file_names import suite_files
+from worldvla.data.lerobot.info import dataset_files, dataset_folder, read_info
 from worldvla.files import file_digest, write_json
 from worldvla.params.benchmarks import suite_folder
 from worldvla.params.experiment import ExperimentParams
@@ -100,12 +101,18 @@ class Digests:
     def demonstrations(self, experiment: ExperimentParams, suite: str, tasks: Sequence[str]) -> dict[str, str]:
         """Return the digest of the user's files of some tasks of a suite, as "folder"; nothing if there is no folder.
 
+        Of a LeRobot dataset, the digest of every file by its path: which tasks it is of is not known before it is read.
+
         Raises:
-            ValueError: a file is missing or cannot be read.
+            ValueError: a file is missing or cannot be read, or a dataset is none that can be imported.
         """
         if experiment.demonstrations_folder is None:
             return {}
         folder = suite_folder(experiment.benchmark, suite)
+        if experiment.demonstrations == "lerobot":
+            dataset = dataset_folder(self._root / experiment.demonstrations_folder, folder)
+            read_info(dataset)
+            return {name: self._read(dataset / name) for name in dataset_files(dataset)}
         files = suite_files(self._root / experiment.demonstrations_folder, folder, tasks)
         return {"folder": demonstrations_digest({path.name: self._read(path) for path in files})}
 

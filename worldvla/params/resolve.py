@@ -20,6 +20,7 @@ from worldvla.params.encode import EncodeParams
 from worldvla.params.experiment import ExperimentParams, VariantParams
 from worldvla.params.filter import FilterParams
 from worldvla.params.generate import GenerateParams
+from worldvla.params.lerobot import frame_faults
 from worldvla.params.named_files import Digests
 from worldvla.params.pixels import Images, PixelsParams
 from worldvla.params.released import CHECKPOINTS, ReleasedModelParams, ReleasedTokenizerParams
@@ -131,6 +132,9 @@ class _Resolver:
         names = [self.names[suite][index] for index in self._tasks(suite)]
         faults = clip_faults(experiment, self.sizes, suite, names)
         self.faults.update(dict.fromkeys(f"{self.conf}: {fault}" for fault in faults))
+        pixels = {size: self._shared("pixels", size) for size in experiment.images}
+        faults = frame_faults(experiment, pixels, suite, self.params.parent)
+        self.faults.update(dict.fromkeys(f"{self.params}: {fault}" for fault in faults))
         return {
             "download": self._section(
                 "download",
