@@ -47,7 +47,7 @@ def history(variant: str) -> int:
 def chunk(variant: str) -> str:
     """Return the actions per answer by suite: one, or the suite's, or a number that ends the name."""
     number = variant.partition("_k")[2] or ("" if "chunk" in variant else "1")
-    return f"goal: {number or 5}, spatial: {number or 5}, long: {number or 10}"
+    return f"goal: {number or 5}, spatial: {number or 5}, long: {number or 10}, object: {number or 5}"
 
 
 def report_params(
@@ -67,7 +67,7 @@ def report_params(
         lines.append(
             f"    {name}: {{samples: [action], mask: causal, history: {history(name)}, chunk: {{{chunk(name)}}}, "
             f"start: {start}, {flags}, speed: true, {images}, "
-            f"episodes: {'all' if name.startswith('all_data') else 'train'}, trainings: {trainings}, once: false}}"
+            f"episodes: {'all' if name.startswith('all_data') else 'train'}, times: 1, trainings: {trainings}, once: false}}"
         )
     return (
         "report:\n  scale: mini\n  seed: 0\n  benchmark: mini\n  demonstrations: scripted\n"
