@@ -41,7 +41,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def episodes(reports) -> dict[tuple[str, str], dict[tuple[str, str], list[float]]]:
+def episodes(reports) -> dict:
     """Return, by variant and suite, each state's outcomes."""
     found: dict = defaultdict(lambda: defaultdict(list))
     for row in read(reports / "episodes.csv"):
@@ -50,7 +50,7 @@ def episodes(reports) -> dict[tuple[str, str], dict[tuple[str, str], list[float]
 
 
 @pytest.fixture(scope="module")
-def percents(reports) -> dict[tuple[str, str], list[float]]:
+def percents(reports) -> dict:
     """Return, by variant and suite, the rate of each training."""
     found: dict = defaultdict(list)
     for row in read(reports / "trainings.csv"):
