@@ -260,6 +260,7 @@ def write_speed(path: Path, actions_per_s: float) -> None:
     """Write how fast a policy is, as the stage speed does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     record = {"actions_per_s": actions_per_s, "query_ms": 1000 / actions_per_s, "num_queries": 7, "chunk": 1}
+    record |= {"slow_actions_per_s": 0.9 * actions_per_s, "fast_actions_per_s": 1.1 * actions_per_s}
     record |= {"history": 2, "seconds": 3.2, "commit": "def456", "date": "2025-01-02 00:00 UTC"}
     path.write_text(json.dumps(record | {"hardware": "Slide rule, 1 core"}))
 

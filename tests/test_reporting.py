@@ -144,7 +144,7 @@ def test_frames_and_speeds_of_table5(reports):
     assert cells(text, "4 frames, chunks")[1:4] == ["chunks, 4 frames", "84.7 %", "14/20 = 70.0 %"]
     assert cells(text, "2 frames against 1 frame")[-1] == "+8.9 points"
     speed = section(text, "Goal: speed")
-    assert cells(speed, "2 frames, chunks")[1:] == ["3.13", "22", "47", "7", "Slide rule, 1 core", "def456"]
+    assert cells(speed, "2 frames, chunks")[1:] == ["3.13", "22 (19 to 24)", "47", "7", "Slide rule, 1 core", "def456"]
     assert cells(speed, "4 frames")[2] == "not measured: run `dvc repro speed@action_h4-goal-1`"
     assert speed.count("def456") == len(TIMED)
     assert (reports / "table5.png").exists()

@@ -14,6 +14,8 @@ class Speed:
     """The speed of one policy, one query at a time."""
 
     actions_per_s: float
+    slow_actions_per_s: float  # between this and the next lies the middle half of the queries
+    fast_actions_per_s: float
     query_ms: float  # median of the queries: encode the new frames and decode a chunk
     num_queries: int
     hardware: str
@@ -22,7 +24,9 @@ class Speed:
 
     def __str__(self) -> str:
         """Return the actions per second, to two digits: the noise of a query is larger than the third."""
-        return f"{float(f'{self.actions_per_s:.2g}'):g}"
+        speeds = (self.actions_per_s, self.slow_actions_per_s, self.fast_actions_per_s)
+        median, low, high = (f"{float(f'{one:.2g}'):g}" for one in speeds)
+        return f"{median} ({low} to {high})"
 
 
 def read_speed(folder: Path, params: ReportParams, variant: str, suite: str) -> Speed | Absent:

@@ -71,8 +71,10 @@ def _label(words: str, known: ReportedVariant | None, params: ReportParams) -> s
 
 def shown(params: ReportParams, rows: Sequence[Row], rollouts: Rollouts) -> list[Row]:
     """Return the rows to show: beside the paper's own weights, ours only where they have been run."""
-    has = {row.key: any(isinstance(rollouts.run(row.variant, suite), Run) for suite in params.suites) for row in rows}
-    return [row for row in rows if not params.released or row.variant in params.released or has[row.key]]
+    if not set(params.released) & {row.variant for row in rows}:
+        return list(rows)
+    ran = {row.variant for row in rows for suite in params.suites if isinstance(rollouts.run(row.variant, suite), Run)}
+    return [row for row in rows if row.variant in params.released or row.variant in ran]
 
 
 def title_of(name: str) -> str:
@@ -83,10 +85,7 @@ def title_of(name: str) -> str:
 def write_page(folder: Path, inputs: Inputs, name: str) -> None:
     """Write the page of an entry, and its chart."""
     entry, params = RATES[name], inputs.params
-    listed = rows_of(params, name)
-    listed = (
-        shown(params, listed, inputs.rollouts) if set(params.released) & {row.variant for row in listed} else listed
-    )
+    listed = shown(params, rows_of(params, name), inputs.rollouts)
     own = any(row.variant not in params.released for row in listed)
     blocks = [
         block
