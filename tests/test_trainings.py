@@ -48,6 +48,10 @@ def test_power_is_what_simulated_tests_find():
     found = (ttest_ind(first, second, axis=1).pvalue < 0.05).mean()
     assert found == pytest.approx(power(10, 5, 4), abs=0.03)
     assert power(0, 5, 4) == pytest.approx(0.05)
+    # Two arms of two: t with two degrees of freedom, whose critical value is 4.303.
+    critical = 4.302653 * np.sqrt(random.chisquare(2, 400_000) / 2)
+    drawn = random.normal(6, 1, 400_000)  # a difference of six standard errors
+    assert power(6, 1, 2) == pytest.approx((abs(drawn) > critical).mean(), abs=0.005)
     assert power(1000, 1, 3) == 1
 
 
