@@ -1,6 +1,7 @@
 """Stage speed: time a policy's queries, one at a time (paper, table 5: frames per second).
 
-Writes a JSON file with the actions per second: the chunk over the median time of a query, which encodes the frames that are
+Writes a JSON file with the actions per second, and between which values the middle half of the queries lies: the chunk over the
+median time of a query, which encodes the frames that are
 new since the last one and decodes a chunk. Runs alone, so that nothing else slows it; takes seconds.
 """
 
@@ -35,12 +36,15 @@ def main(*, params: Path, model: Path, tokenizer: Path, shards: Path, out: Path)
         policy.act([episode.language], [codes])
         seconds.append(time.perf_counter() - started)
     median = statistics.median(seconds[WARM_UP:])
+    fast, slow = np.percentile(seconds[WARM_UP:], (25, 75)).tolist()
     write_timing(
         out,
         sum(seconds),
         num_queries=settings.num_queries,
         query_ms=round(median * 1e3, 2),
         actions_per_s=round(policy.chunk / median, 2),
+        slow_actions_per_s=round(policy.chunk / slow, 2),
+        fast_actions_per_s=round(policy.chunk / fast, 2),
         chunk=policy.chunk,
         history=policy.history,
     )

@@ -47,7 +47,7 @@ def history(variant: str) -> int:
 def chunk(variant: str) -> str:
     """Return the actions per answer by suite: one, or the suite's, or a number that ends the name."""
     number = variant.partition("_k")[2] or ("" if "chunk" in variant else "1")
-    return f"goal: {number or 5}, spatial: {number or 5}, long: {number or 10}"
+    return f"goal: {number or 5}, spatial: {number or 5}, long: {number or 10}, object: {number or 5}"
 
 
 def report_params(
@@ -67,7 +67,7 @@ def report_params(
         lines.append(
             f"    {name}: {{samples: [action], mask: causal, history: {history(name)}, chunk: {{{chunk(name)}}}, "
             f"start: {start}, {flags}, speed: true, {images}, "
-            f"episodes: {'all' if name.startswith('all_data') else 'train'}, trainings: {trainings}, once: false}}"
+            f"episodes: {'all' if name.startswith('all_data') else 'train'}, times: 1, trainings: {trainings}, once: false}}"
         )
     return (
         "report:\n  scale: mini\n  seed: 0\n  benchmark: mini\n  demonstrations: scripted\n"
@@ -260,6 +260,7 @@ def write_speed(path: Path, actions_per_s: float) -> None:
     """Write how fast a policy is, as the stage speed does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     record = {"actions_per_s": actions_per_s, "query_ms": 1000 / actions_per_s, "num_queries": 7, "chunk": 1}
+    record |= {"slow_actions_per_s": 0.9 * actions_per_s, "fast_actions_per_s": 1.1 * actions_per_s}
     record |= {"history": 2, "seconds": 3.2, "commit": "def456", "date": "2025-01-02 00:00 UTC"}
     path.write_text(json.dumps(record | {"hardware": "Slide rule, 1 core"}))
 

@@ -93,6 +93,15 @@ def test_pairs_are_resampled_together():
     assert bootstrap_interval(real, real, seed=0, resamples=20) == (0.0, 0.0)
 
 
+def test_the_floor_of_an_odd_set_leaves_one_clip_out_of_each_split():
+    real = samples(0, 7, 3)
+    orders = np.random.default_rng(0)
+    expected = [
+        frechet_distance(real[order[:3]], real[order[3:6]]) for order in [orders.permutation(7) for _ in range(10)]
+    ]
+    assert floor(real, seed=0) == pytest.approx(np.mean(expected))
+
+
 def test_the_floor_of_a_set_is_what_two_samples_of_one_distribution_show():
     real = samples(0, 66, 400)
     value = floor(real, seed=0)

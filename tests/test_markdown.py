@@ -14,6 +14,7 @@ NOT_OURS = ("line-length", "table-column-style")
 
 def faults(*paths: Path) -> list[str]:
     linter = PyMarkdownApi().enable_extension_by_identifier("markdown-tables")
+    linter = linter.set_string_property("plugins.md033.allowed_elements", "details,summary")  # parts that fold away
     for rule in NOT_OURS:
         linter.disable_rule_by_identifier(rule)
     found = [fault for path in paths for fault in linter.scan_path(str(path)).scan_failures]

@@ -13,6 +13,7 @@ from pathlib import Path
 import grimp
 import pytest
 import yaml
+from dvc.repo import Repo
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CODE = ("pipeline", "worldvla")
@@ -120,3 +121,11 @@ def test_every_path_of_a_command_is_declared_and_every_declared_path_is_used(sta
 def test_a_stage_depends_on_its_own_section_of_a_resolved_file(stage):
     (sections,) = [section for file in STAGES[stage]["params"] for section in file.values()]
     assert sections == [SCRIPT_OF[stage]]
+
+
+def test_the_lock_has_no_entry_of_a_stage_that_is_gone():
+    """DVC keeps what it once ran: after stages are renamed, cut their entries from dvc.lock."""
+    with Repo(str(REPOSITORY)) as repo:
+        known = {stage.addressing for stage in repo.index.stages}
+    locked = set(yaml.safe_load((REPOSITORY / "dvc.lock").read_text())["stages"])
+    assert not locked - known

@@ -194,7 +194,12 @@ def test_without_a_gpu_the_fewest_that_would_do_are_named(ladder):
 def test_every_training_is_counted(ladder):
     settings = plan.changes("mini") | {"trainings": [1, 2, 3]}
     once, thrice = (only(one, "table6") for one in (ladder["mini"], read_experiment(PARAMS, CONF, settings)))
-    expected = {("action", True), ("action_from_world", True), ("world", False)}  # the last is only trained
+    expected = {
+        ("action", True),
+        ("action_longer", True),
+        ("action_from_world", True),
+        ("world", False),
+    }  # the last is only trained
     for experiment, numbers in ((once, [1]), (thrice, [1, 2, 3])):
         found = {(run.name, run.training, run.rollout is not None) for run in experiment.runs}
         assert found == {(name, number, rolled) for name, rolled in expected for number in numbers}
@@ -205,7 +210,7 @@ def test_every_training_is_counted(ladder):
 
 def test_a_page_is_counted_alone(ladder):
     experiment = only(ladder["mini"], "table6")
-    assert {run.name for run in experiment.runs} == {"action", "action_from_world", "world"}
+    assert {run.name for run in experiment.runs} == {"action", "action_longer", "action_from_world", "world"}
     assert [run.name for run in experiment.runs if run.rollout is None] == ["world"]
     assert {params.pixels for _, params in experiment.tokenizers} == {96}
     with pytest.raises(ValueError, match=r"^unknown page 'tabel3'; did you mean 'table3'\?$"):

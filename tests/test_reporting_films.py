@@ -3,13 +3,15 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from reporting_inputs import TASKS, WORLDS, make_project, write_clips, write_films, write_reports, write_rollouts
+from reporting_inputs import TASKS, WORLDS, cells, make_project, write_clips, write_films, write_reports, write_rollouts
 
-from worldvla.reporting import animation
-from worldvla.reporting.figure4 import pick
-from worldvla.reporting.strips import Strip, evenly
+from worldvla.reporting.pages.figure4 import pick
+from worldvla.reporting.pictures import animation
+from worldvla.reporting.pictures.strips import Strip, evenly
 
 
 @pytest.fixture
@@ -20,15 +22,15 @@ def project(tmp_path: Path) -> Path:
 def test_the_first_pair_that_only_one_model_solved_is_picked_of_either_kind():
     only_world, only_action, both = (False, True), (True, False), (True, True)
     films = {
-        ("goal", 0, 0, 1): both,
-        ("goal", 0, 1, 1): only_action,
-        ("goal", 1, 0, 1): only_world,
-        ("goal", 1, 1, 1): only_world,
-        ("goal", 1, 2, 1): only_action,
+        (1, 0, 0): both,
+        (1, 0, 1): only_action,
+        (1, 1, 0): only_world,
+        (1, 1, 1): only_world,
+        (1, 1, 2): only_action,
     }
-    assert pick(films) == [("goal", 1, 0, 1), ("goal", 0, 1, 1)]
-    assert pick({start: kind for start, kind in films.items() if kind != only_world}) == [("goal", 0, 1, 1)]
-    assert pick({("goal", 0, 0, 1): both, ("goal", 0, 1, 1): both}) == [("goal", 0, 0, 1)]
+    assert pick(films) == [(1, 1, 0), (1, 0, 1)]
+    assert pick({start: kind for start, kind in films.items() if kind != only_world}) == [(1, 0, 1)]
+    assert pick({(1, 0, 0): both, (1, 0, 1): both}) == [(1, 0, 0)]
     assert pick({}) == []
 
 
@@ -42,9 +44,12 @@ def test_figure4_counts_all_pairs_and_says_which_are_shown(project):
     )
     folder = write_reports(project)
     text = (folder / "figure4.md").read_text()
-    assert "Solved, of all 20 pairs of episodes: only the action world model 1, only the action model 2, both 1" in text
     assert (
-        "Filmed: 4 pairs. Shown, in this order: solved by only the action world model, then by only the action model."
+        "each training with that of the same number: only the action world model 1, only the action model 2, both 1"
+        in text
+    )
+    assert (
+        "Filmed: 4 pairs. Shown, in this order: solved by only the action world model ([action_chunk_mask-goal-1](runs.md"
         in text
     )
     two_pairs = height(folder / "figure4-goal.png")
@@ -54,7 +59,7 @@ def test_figure4_counts_all_pairs_and_says_which_are_shown(project):
     folder = write_reports(project)
     text = (folder / "figure4.md").read_text()
     assert (
-        "None that only the action world model solved. Shown, in this order: solved by only the action model." in text
+        "None that only the action world model solved. Shown, in this order: solved by only the action model (" in text
     )
     assert 1.9 < two_pairs / height(folder / "figure4-goal.png") < 2.1
 
@@ -67,7 +72,7 @@ def height(picture: Path) -> int:
 def test_without_a_disagreement_the_first_filmed_pair_is_shown(project):
     text = (write_reports(project) / "figure4.md").read_text()
     assert "None that only the action world model solved. None that only the action model solved." in text
-    assert "Shown, in this order: solved by both." in text
+    assert "Shown, in this order: solved by both (" in text
 
 
 def test_without_films_the_pages_say_so(project):
@@ -77,7 +82,7 @@ def test_without_films_the_pages_say_so(project):
     folder = write_reports(project)
     assert "No pair is filmed." in (folder / "figure4.md").read_text()
     assert "No clip has films" in (folder / "figure5.md").read_text()
-    assert "a success and a failure" not in (folder / "table3.md").read_text()
+    assert "No episode is filmed." in (folder / "table3.md").read_text()
     assert not {path.name for path in folder.iterdir()} & {"figure4-goal.png", "figure5-goal.png", "figure5-goal.gif"}
 
 
@@ -90,6 +95,24 @@ def test_figure5_shows_each_clip_and_its_animation_has_every_frame(project):
     with Image.open(folder / "figure5-goal.gif") as picture:
         assert getattr(picture, "n_frames", 1) == 20
         assert picture.info["loop"] == 0
+
+
+def test_predictions_that_are_worse_than_copying_are_named(project):
+    text = (write_reports(project) / "figure5.md").read_text()
+    assert cells(text, "1", "world model")[2:] == ["18.0 against 16.0", "50.0 against 45.0", "better than copying"]
+    path = project / "videos" / "goal" / "clips.parquet"
+    rows = pq.read_table(path).to_pylist()
+    rows = [row | {"ssim": 0.1} if row["source"] == "world-1" else row for row in rows]
+    pq.write_table(pa.Table.from_pylist(rows, pq.read_schema(path)), path)
+    assert (
+        cells((write_reports(project) / "figure5.md").read_text(), "1", "world model")[-1]
+        == "worse than copying by SSIM"
+    )
+
+
+def test_both_films_of_a_pair_are_shown_in_motion(project):
+    with Image.open(write_reports(project) / "figure4-goal.gif") as picture:
+        assert getattr(picture, "n_frames", 1) == 9
 
 
 def test_a_source_without_films_is_named(project):

@@ -25,8 +25,24 @@ def read(path: Path) -> list[dict[str, str]]:
 
 def test_every_training_has_a_row_or_says_how_to_get_one(reports):
     text = (reports / "training.md").read_text()
-    assert cells(text, "action") == ["action", "1", "action", "100", "0.010", "0.005", "unknown time"]
-    assert cells(text, "all_data") == ["all_data", "1", "action", "90", "0.011", "", "unknown time"]
+    assert cells(text, "action") == [
+        "action",
+        "[1](runs.md#action-goal-1)",
+        "action",
+        "100",
+        "0.010",
+        "0.005",
+        "unknown time",
+    ]
+    assert cells(text, "all_data") == [
+        "all_data",
+        "[1](runs.md#all_data-goal-1)",
+        "action",
+        "90",
+        "0.011",
+        "",
+        "unknown time",
+    ]
     assert "missing: run `dvc repro train@world-goal-1`" in cells(text, "world")[4]
     assert "missing: run `dvc repro finetune@action_from_world-goal-1`" in cells(text, "action_from_world")[4]
     assert "missing: run `dvc repro train_other_pixels@all_data_other-goal-1`" in cells(text, "all_data_other")[4]

@@ -18,7 +18,8 @@ from reporting_inputs import (
 
 from worldvla.params import strict
 from worldvla.params.report import ReportParams
-from worldvla.reporting.runs import Run, read_run, shared_outcomes
+from worldvla.reporting.inference import effects
+from worldvla.reporting.inputs.runs import Rollouts, Run
 
 SEVERAL = ("action", "action_chunk_mask")
 
@@ -48,37 +49,32 @@ def change(path: Path, **values: str) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
-def test_a_rate_is_over_the_episodes_of_all_trainings_and_each_has_its_own(project):
+def test_a_rate_is_the_mean_of_the_trainings_and_each_leads_to_its_run(project):
     made = pages(project)
     row = cells(made["table3"], "1", "action model")
-    assert row[3:5] == ["18/40", "45.0 %"]
-    assert row[6] == "40.0, 50.0; SD 7.1 points"
-    assert "18/40 = 45.0 % (30.7 to 60.2); trainings: 40.0, 50.0; SD 7.1 points" in made["README"]
-    block = section(made["table3"], "Where the numbers come from")
-    assert "- `dvc repro rollout@action-goal-1`" in block
-    assert "- `dvc repro rollout@action-goal-2`" in block
+    assert row[3] == "18/40 = 45.0 %"
+    assert row[4] == "25.8 to 65.8"  # of twenty states, not of forty episodes
+    assert row[5] == "-18.5 to 108.5"
+    assert row[6] == "[40.0](runs.md#action-goal-1), [50.0](runs.md#action-goal-2); SD 7.1"
+    assert "45.0 % (25.8 to 65.8); SD 7.1" in made["README"]
+    assert "`dvc repro rollout@action-goal-2`" in section(made["runs"], "action-goal-2")
 
 
-def test_with_one_training_there_is_no_spread(tmp_path):
-    text = (write_reports(make_project(tmp_path)) / "table3.md").read_text()
-    assert "SD" not in text
-    assert "Trainings, %" not in text
-
-
-def test_episodes_are_paired_by_training_where_both_have_it(project):
-    text = report_params(trainings="[1, 2]")
+def test_a_row_with_fewer_trainings_than_the_others_is_compared_and_says_so(project):
+    text = report_params(trainings="[1, 2]", least=2)
     (project / "report.yaml").write_text(text.replace("[1, 2], once", "[1], once", 1))  # of the first variant, action
     params = strict.read(ReportParams, project / "report.yaml")
-    first, second = (read_run(project / "rollouts", params, variant, "goal") for variant in SEVERAL)
-    assert isinstance(first, Run)
-    assert isinstance(second, Run)
-    assert (first.rate.episodes, second.rate.episodes) == (20, 40)
-    outcomes = shared_outcomes(first, second)
-    assert [one.sum() for one in outcomes] == [8, 14]  # of the first trainings alone
-    assert outcomes[0].size == 20
-    films = second.films()
-    assert {start[-1] for start in films} == {1, 2}
-    assert all(path.parent.name == f"action_chunk_mask-goal-{start[-1]}" for start, path in films.items())
+    rollouts = Rollouts(project / "rollouts", params)
+    runs = [rollouts.run(variant, "goal") for variant in SEVERAL]
+    assert [len(run.rows) for run in runs if isinstance(run, Run)] == [20, 40]
+    found = effects.rates(params, rollouts, [SEVERAL], ["goal"])
+    assert not isinstance(found, str)
+    assert (found.value, found.num, found.num_trainings) == (pytest.approx(40 - 75), 20, (1, 2))
+    assert (
+        cells(pages(project)["table3"], "4 against 1")[1] == "too few trainings: 2 and 1 trainings per arm; expected 2"
+    )
+    assert isinstance(runs[1], Run)
+    assert {start[0] for start in runs[1].films()} == {1, 2}
 
 
 def test_a_training_that_is_missing_is_a_gap_by_name(project):
@@ -96,9 +92,10 @@ def test_a_training_that_is_missing_is_a_gap_by_name(project):
 
 def test_a_training_that_is_not_asked_for_does_not_count(project):
     set_params(project, trainings="[1]", least=1)
-    of_two = pages(project)["claims"]
+    of_two = pages(project)["table3"]
     write_clips(project / "videos" / "goal")
-    assert pages(project)["claims"] == of_two
+    assert pages(project)["table3"] == of_two
+    assert "SD" not in of_two.split("## Goal suite")[1]
 
 
 @pytest.mark.parametrize(
@@ -123,47 +120,22 @@ def test_trainings_that_were_made_otherwise_are_not_taken_together(project, key,
 
 def test_trainings_may_differ_in_their_weights(project):
     change(project / "rollouts" / "action-goal-2" / "made_of.json", weights="f" * 64, model="f" * 64)
-    assert cells(pages(project)["table3"], "1", "action model")[3] == "18/40"
+    assert cells(pages(project)["table3"], "1", "action model")[3] == "18/40 = 45.0 %"
 
 
-def test_fewer_trainings_than_a_claim_needs_are_not_judged(project):
-    set_params(project, least=3)
-    made = pages(project)
-    assert "0 supported, 0 contradicted, 0 inconclusive" in made["claims"]
-    assert "2 trainings per arm; expected 3" in made["claims"]
-    assert "2 trainings per arm; expected 3" in made["README"]
-    set_params(project, least=2)
-    assert "per arm" not in pages(project)["claims"]
-    set_params(project, trainings="[1]", least=3)
-    assert "1 training per arm; expected 3" in pages(project)["claims"]
-
-
-def test_a_claim_about_every_length_is_judged_on_the_lengths_with_enough_trainings(project):
-    text = report_params(trainings="[1, 2]", least=2)
-    for name in ("action_chunk_k3", "action_chunk_mask_k3"):
-        begin = text.index(f"    {name}:")
-        text = text[:begin] + text[begin:].replace("[1, 2], once", "[1], once", 1)
-    (project / "report.yaml").write_text(text)
-    row = next(line for line in pages(project)["claims"].splitlines() if line.startswith("| at 3 actions"))
-    assert row.split("|")[-2].strip() == "1 training per arm; expected 2"
-    assert ": 2 of 3 lengths" in pages(project)["claims"]
-
-
-def test_a_clip_s_score_is_the_mean_over_trainings_and_each_training_has_a_row(project):
+def test_a_clip_s_score_is_the_mean_over_trainings_with_their_spread(project):
     made = pages(project)
     short = section(made["table4"], "Goal: 10 frames")
-    assert cells(short, "world model, mean of trainings 1, 2")[5].startswith("19.75 ")
-    assert [cells(short, f"world model, training {n}")[5].split()[0] for n in (1, 2)] == ["19.25", "20.25"]
-    distances = short[short.index("Floor") - 200 :]
-    assert cells(distances, "world model, mean of trainings 1, 2")[1:3] == ["301.0", "no interval"]
-    assert cells(distances, "world model, training 2")[1:3] == ["300.5", "279.5 to 319.5"]
+    assert cells(short, "world model")[5].startswith("19.75 ")
+    assert cells(short, "world model")[5].endswith("; SD 0.71")
     against = section(made["table4"], "Goal: action world model against world model")
-    assert cells(against, "20", "PSNR, dB")[3:5] == ["6", "+1.00"]  # a clip counts once
+    assert cells(against, "20", "PSNR, dB")[2:6] == ["open", "+1.00 dB", "-2.04 to +4.04", "+0.99 to +1.01"]
 
 
 def test_the_page_of_the_trainings_has_a_row_and_a_line_for_each(project):
     text = pages(project)["training"]
-    assert cells(text, "action", "2") == ["action", "2", "action", "100", "0.010", "", "unknown time"]
+    link = "[2](runs.md#action-goal-2)"
+    assert cells(text, "action", link) == ["action", link, "action", "100", "0.010", "", "unknown time"]
     assert "missing: run `dvc repro train@world-goal-2`" in cells(text, "world", "2")[4]
     rows = (project / "reports" / "training_loss.csv").read_text().splitlines()
     assert rows[0] == "model,training,step,loss"

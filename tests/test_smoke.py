@@ -69,6 +69,7 @@ def test_every_page_of_the_report_is_there_and_has_no_gap_but_absent_weights(pro
         "README",
         "claims",
         "forensics",
+        "runs",
         "training",
         "table1",
         "table2",
@@ -153,9 +154,12 @@ def test_more_trainings_run_what_is_missing_and_the_page_has_them_all(project):
     before = project.digests()
     printed = project.python("-m", "pipeline.parallel", "--jobs", "2", "-S", "trainings=2", "table6")
     ran = set(re.findall(r"^(\S+) \| done in", printed, flags=re.MULTILINE))
-    second = {f"{stage}@{run_of(name, 2)}" for stage, name in (("train", "action"), ("train", "world"))}
+    second = {
+        f"{stage}@{run_of(name, 2)}"
+        for stage, name in (("train", "action"), ("train", "action_longer"), ("train", "world"))
+    }
     second |= {f"finetune@{run_of('action_from_world', 2)}"}
-    second |= {f"rollout@{run_of(name, 2)}" for name in ("action", "action_from_world")}
+    second |= {f"rollout@{run_of(name, 2)}" for name in ("action", "action_longer", "action_from_world")}
     assert ran == {"resolve", "report", *second}
     after = project.digests()
     assert {path for path in before if after[path] != before[path]} == {"data/resolved", "reports"}
@@ -163,7 +167,7 @@ def test_more_trainings_run_what_is_missing_and_the_page_has_them_all(project):
     rates = (project.folder / "reports" / "table6.md").read_text()
     assert "missing" not in rates
     assert "refused" not in rates
-    assert rates.count(" points |") >= 2  # each row's spread
-    assert f"- `dvc repro rollout@{run_of('action', 2)}`" in rates
+    assert rates.count("; SD ") >= 3  # each row's spread
+    assert f"(runs.md#{run_of('action', 2)})" in rates
     other = (project.folder / "reports" / "table3.md").read_text()
     assert f"missing: run `dvc repro rollout@{run_of('action_chunk', 2)}`" in other

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from reporting_inputs import cells, section
 
-from worldvla.reporting.table1 import KINDS, write_page
+from worldvla.reporting.pages.table1 import KINDS, write_page
 
 ROOT = Path(__file__).parents[1]
 

@@ -14,7 +14,7 @@ from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.rwlock import RWLOCK_FILE
 from dvc.stage import Stage
 
-from worldvla.reporting.pages import STAGES
+from worldvla.reporting.contents import STAGES
 from worldvla.running import dvc_files
 
 WAITING = "parallel: waiting for another DVC process in this repository to end"

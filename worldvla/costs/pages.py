@@ -6,7 +6,7 @@ from worldvla.costs.runs import Experiment, Run
 from worldvla.params import strict
 from worldvla.params.train import FinetuneParams
 from worldvla.params.trainings import run_name
-from worldvla.reporting.pages import ROLLOUTS, STAGES
+from worldvla.reporting.contents import ROLLOUTS, STAGES
 
 
 def only(experiment: Experiment, page: str) -> Experiment:

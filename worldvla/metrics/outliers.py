@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from scipy.stats import fisher_exact
 
-from worldvla.metrics.published_rates import holm
+from worldvla.metrics.trainings import holm
 
 
 def lower_than_others(counts: Sequence[tuple[int, int]]) -> list[float]:

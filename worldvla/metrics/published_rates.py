@@ -11,7 +11,7 @@ from functools import cache
 from math import ceil, comb, sqrt
 from statistics import NormalDist
 
-from worldvla.metrics.success import Z, wilson
+from worldvla.metrics.success import Difference, Z, combined, wilson
 
 
 def count(rate: float, episodes: int, decimals: int = 1) -> int | None:
@@ -77,24 +77,37 @@ def unpaired(first: float, second: float, episodes: int) -> Unpaired:
     return Unpaired(100 * difference, 100 * low, 100 * high, z, 2 * NormalDist().cdf(-abs(z)))
 
 
+def stratified(rates: Sequence[tuple[float, float]], episodes: int) -> Unpaired:
+    """Compare the average of two rows over several suites, of each of which there are so many episodes per row.
+
+    Source: z is the root of the test of N. Mantel and W. Haenszel, Journal of the National Cancer Institute 22 (1959) 719-748
+    (Cochran-Mantel-Haenszel), without a continuity correction, of the nearest whole counts: suites differ, and to pool
+    them would count their differences as chance. The interval is that of the mean of the suites' differences.
+
+    Args:
+        rates: of the first row and of the second, of each suite.
+        episodes: of a row and suite.
+    """
+    excess = spread = 0.0
+    parts = []
+    for first, second in rates:
+        k_1, k_2 = (round(Fraction(Decimal(str(rate))) * episodes / 100) for rate in (first, second))
+        together, everything = k_1 + k_2, 2 * episodes
+        excess += k_1 - together / 2
+        spread += together * (everything - together) / (4 * (everything - 1))
+        one = unpaired(first, second, episodes)
+        parts.append((1 / len(rates), Difference(one.difference, one.low, one.high)))
+    mean = combined(parts)
+    z = excess / sqrt(spread) if spread else 0.0
+    return Unpaired(mean.value, mean.low, mean.high, z, 2 * NormalDist().cdf(-abs(z)))
+
+
 def episodes_needed(first: float, second: float) -> int | None:
     """Return the fewest episodes per row at which these two rates have p < 0.05; None if they are equal."""
     if first == second:
         return None
     pooled = (first + second) / 200
     return ceil(Z**2 * 2 * pooled * (1 - pooled) / ((first - second) / 100) ** 2)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return the p values corrected for their number, in the given order.
-
-    Source: S. Holm, Scandinavian Journal of Statistics 6 (1979) 65-70; valid however the tests depend on each other.
-    """
-    corrected, largest = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        corrected[place] = largest
-    return corrected
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Thresholds by which the paper's claims are judged: stated before there are results."""
+"""Thresholds by which the paper's claims are judged; when they were stated is on the page of the claims."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ SIGNIFICANCE = 0.05
 
 @dataclass(frozen=True)
 class ClaimsParams:
-    """When a claim counts as supported, and which effects are too small to speak of."""
+    """When a claim holds, and which effects are too small to matter."""
 
-    # Two-sided: an effect is shown where its interval at 1 - significance excludes zero.
+    # Two-sided: an effect is shown where its interval over trainings, at 1 - significance, excludes zero.
     significance: float
-    # Effects within minus and plus the margin are nothing to speak of: differences of success rates in percentage points,
-    # differences of PSNR in dB.
+    # Effects within minus and plus the margin are too small to matter: differences of success rates in percentage points,
+    # differences of PSNR in dB. Of a claim whose paper's effect is smaller than twice the margin, half of that effect.
     margin_points: float
     margin_db: float
     # Trainings of each of the two models that are compared, without which nothing is judged.

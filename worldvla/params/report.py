@@ -27,6 +27,8 @@ class ReportedVariant:
     chunk: dict[str, int]
     # Episodes it was trained on: the split's training part, or all.
     episodes: Episodes
+    # How often the length in conf/ it is trained, for each of its kinds of samples.
+    times: int
     # Numbers of its trainings, and whether it is one of those that are only ever trained once.
     trainings: tuple[int, ...]
     once: bool

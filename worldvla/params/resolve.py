@@ -265,6 +265,7 @@ class _Resolver:
                 history=variant.history or experiment.history,
                 chunk={suite: effective_chunk(experiment, variant, suite) for suite in experiment.suites},
                 episodes=variant.episodes,
+                times=variant.times,
                 trainings=experiment.trainings_of(name),
                 once=name in experiment.once,
                 start=experiment.finetune_from if name in experiment.finetune else None,

@@ -29,3 +29,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[
 def page(*blocks: str) -> str:
     """Return the text of a page: its blocks with one empty line between them."""
     return "\n\n".join(block.strip("\n") for block in blocks if block) + "\n"
+
+
+def folded(summary: str, *blocks: str) -> str:
+    """Return blocks that a reader opens by their summary."""
+    return "\n\n".join(["<details>", f"<summary>{summary}</summary>", *filter(None, blocks), "</details>"])
