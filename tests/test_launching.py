@@ -108,10 +108,17 @@ def started(project):
     """Start a stage; return it and its two processes."""
     process = subprocess.Popen(command(), cwd=project, env=environment(), stderr=subprocess.PIPE, text=True)
     of_it = psutil.Process(process.pid)
-    while len(ranks := [child for child in of_it.children() if "toy_training" in child.cmdline()]) < 2:
+    while len(ranks := [child for child in of_it.children() if _trains(child)]) < 2:
         assert process.poll() is None
         time.sleep(0.05)
     return process, ranks
+
+
+def _trains(process: psutil.Process) -> bool:
+    try:
+        return "toy_training" in process.cmdline()
+    except psutil.Error:  # it has ended meanwhile: what the launcher asks the machine
+        return False
 
 
 @pytest.mark.slow
