@@ -3,7 +3,7 @@
 Rates are in percent, as tables print them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -43,6 +43,17 @@ def chance_agreement(episodes: int, decimals: int = 1) -> float:
 def chance_of_as_many(fitting: int, values: int, chance: float) -> float:
     """Return the probability that at least ``fitting`` of some independent values fit, each with the same chance."""
     return sum(comb(values, k) * chance**k * (1 - chance) ** (values - k) for k in range(fitting, values + 1))
+
+
+def fitting(rates: Sequence[float], episodes: int) -> tuple[int, float]:
+    """Return how many rates are a count of so many episodes, and the chance that as many random ones would be."""
+    found = sum(count(rate, episodes) is not None for rate in rates)
+    return found, chance_of_as_many(found, len(rates), chance_agreement(episodes))
+
+
+def likeliest(rates: Sequence[float], choices: Iterable[int]) -> int:
+    """Return the number of episodes, of several, whose agreement with the rates would be the rarest chance."""
+    return min(choices, key=lambda episodes: fitting(rates, episodes)[1])
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class Effect:
     unit: str  # points, log odds, dB, or nothing
     value: float
     trainings: Contrast | None  # its interval over trainings; None where an arm has one, or no two differ
-    num_trainings: tuple[int, ...]  # of each variant that is compared, on the suite where it has fewest
+    num_trainings: tuple[int, ...]  # of each variant that is compared, the same on every suite
     beside: tuple[float, float] | None  # the interval over initial states or clips, of these trainings alone
     num: int  # initial states or clips that all have
     means: tuple[float, float]  # of the first and of the second
@@ -115,7 +115,7 @@ def rates(
     """
     arms: list[tuple[float, Sequence[float]]] = []
     parts: list[tuple[float, Difference]] = []
-    num, fewest, notes = 0, dict[str, int](), []
+    num, counts, notes = 0, dict[str, int](), []
     for sign, (one, other) in zip((1, -1), terms, strict=False):
         notes.append(confounded(params, one, other))
         pair = [rollouts.all_of(name, suites) for name in (one, other)]
@@ -133,7 +133,7 @@ def rates(
             parts.append((weight, paired(np.array([a[s] for s in shared]), np.array([b[s] for s in shared]))))
             for share, run in ((weight, first), (-weight, second)):
                 found = list(run.rates(shared).values())
-                fewest[run.variant] = min(len(found), fewest.get(run.variant, len(found)))
+                counts[run.variant] = len(found)
                 arms.append((share, found if unit == "points" else [_log_odds(one, len(shared)) for one in found]))
             num += len(shared)
     episodes = combined(parts)
@@ -143,7 +143,7 @@ def rates(
         unit,
         sum(weight * fmean(numbers) for weight, numbers in arms),
         contrast(arms, params.claims.significance),
-        tuple(fewest.values()),
+        tuple(counts.values()),
         None if odds else (100 * episodes.low, 100 * episodes.high),
         num // len(terms),
         (_mean(arms[: 2 * size], 1), _mean(arms[: 2 * size], -1)),
@@ -193,15 +193,15 @@ def clips(
         factor: by which the score is multiplied.
         unit: of the score then.
     """
-    arms, parts, num, fewest = [], [], 0, [1_000_000, 1_000_000]
+    arms, parts, num, counts = [], [], 0, dict[str, int]()
     for suite in metrics.values():
         if isinstance(suite, Absent):
             return str(suite)
         found = [_scores(suite, name, horizon, column) for name in variants]
-        for place, (name, trainings) in enumerate(zip(variants, found, strict=True)):
+        for name, trainings in zip(variants, found, strict=True):
             if not trainings:
                 return NO_SCORE if suite.trainings(name) else str(gap(params, suite, name))
-            fewest[place] = min(fewest[place], len(trainings))
+            counts[name] = len(trainings)
         shared = [clip for clip in found[0][0] if all(clip in one for trainings in found for one in trainings)]
         if not shared:
             return "no clip in common"
@@ -223,7 +223,7 @@ def clips(
         unit,
         sum(weight * fmean(numbers) for weight, numbers in arms),
         contrast(arms, params.claims.significance),
-        tuple(fewest),
+        tuple(counts.values()),
         (together.low, together.high) if len(parts) == len(metrics) else None,
         num,
         (_mean(arms, 1), _mean(arms, -1)),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from worldvla.metrics import published_rates
-from worldvla.metrics.published_rates import Unpaired, chance_agreement, chance_of_as_many, count
+from worldvla.metrics.published_rates import Unpaired, chance_agreement, count, fitting, likeliest
 from worldvla.metrics.trainings import holm
 from worldvla.params.claims import SIGNIFICANCE
 from worldvla.reporting.inference.effects import signed
@@ -16,6 +16,7 @@ from worldvla.reporting.inputs.runs import AVERAGE, SUITES
 from worldvla.reporting.markdown import folded, page, table
 
 ROLLOUTS = 50  # per task: section 4.1
+EPISODES = range(ROLLOUTS, 11 * ROLLOUTS, ROLLOUTS)  # of a row and suite, which has ten tasks at most
 COUNTED = (450, 500)  # episodes per row and suite: of nine tasks and of ten
 TOKENS_PER_ACTION, TABLE5_CHUNK = 9, 5  # seven numbers between two markers: section 3.2; its suite is Goal: section 4.1
 # What the text of section 1 says of table 3, by its name among the published numbers; and the rows it is held against.
@@ -80,7 +81,7 @@ def differences() -> list[Compared]:
     pairs += [
         ("Table 2", f"{one} against openvla", rows2[one], rows2["openvla"]) for one in ("worldvla_256", "worldvla_512")
     ]
-    ablations, own = (likeliest(rates) * ROLLOUTS for rates in (_ablations(), _own_rates()))
+    ablations, own = (likeliest(rates, EPISODES) for rates in (_ablations(), _own_rates()))
     found = []
     for place, names, first, second in pairs:
         episodes = own if place == "Table 2" else ablations
@@ -107,19 +108,7 @@ def _differences(compared: Sequence[Compared]) -> list[str]:
         for one in compared
         if one.group == AVERAGE and one.table == "Table 3"
     )
-    header = [
-        "Table",
-        "Rows",
-        "Suite",
-        "Rates",
-        "n",
-        "Verdict",
-        "Difference",
-        "95 % interval",
-        "p",
-        "p, Holm",
-        "Needed",
-    ]
+    header = ["Table", "Rows", "Suite", "Rates", "n", "Verdict", "Difference", "95 % interval", "p", "Holm", "Needed"]
     lines = []
     for one in compared:
         result, needed = one.result, published_rates.episodes_needed(*one.rates)
@@ -162,48 +151,28 @@ def _own_rates() -> list[float]:
     return sorted({row[suite] for row in rows for suite in SUITES})
 
 
-def _fitting(rates: Sequence[float], tasks: int) -> tuple[int, float]:
-    """Return how many rates are a count of so many tasks' episodes, and the chance that as many random ones are."""
-    fitting = sum(count(rate, tasks * ROLLOUTS) is not None for rate in rates)
-    return fitting, chance_of_as_many(fitting, len(rates), chance_agreement(tasks * ROLLOUTS))
-
-
-def likeliest(rates: Sequence[float]) -> int:
-    """Return the number of tasks, of the ten of a suite, whose agreement with the rates would be the rarest chance."""
-    return min(range(1, 11), key=lambda tasks: _fitting(rates, tasks)[1])
-
-
 def _episodes() -> list[str]:
     words, lines = [], []
     for rates, place in ((_ablations(), "tables 3, 5 and 6"), (_own_rates(), "the rows of WorldVLA in table 2")):
-        tasks = likeliest(rates)
-        by_chance = chance_agreement(tasks * ROLLOUTS) * len(rates)
+        num = likeliest(rates, EPISODES)
         words.append(
-            f"{_fitting(rates, tasks)[0]} of the {len(rates)} distinct rates of {place} are k/{tasks * ROLLOUTS} ({tasks} tasks "
-            f"of {ROLLOUTS} rollouts), where chance would give {by_chance:.1f}"
+            f"{fitting(rates, num)[0]} of the {len(rates)} distinct rates of {place} are k/{num} ({num // ROLLOUTS} tasks of "
+            f"{ROLLOUTS} rollouts), where chance would give {chance_agreement(num) * len(rates):.1f}"
         )
-    for tasks in range(1, 11):
-        line = [str(tasks), str(tasks * ROLLOUTS), f"{100 * chance_agreement(tasks * ROLLOUTS):.1f} %"]
+    for num in EPISODES:
+        line = [str(num // ROLLOUTS), str(num), f"{100 * chance_agreement(num):.1f} %"]
         for rates in (_ablations(), _own_rates()):
-            fitting, chance = _fitting(rates, tasks)
-            line += [f"{fitting} of {len(rates)}", f"{chance:.1g}"]
+            fits, chance = fitting(rates, num)
+            line += [f"{fits} of {len(rates)}", f"{chance:.1g}"]
         lines.append(line)
-    header = [
-        "Tasks",
-        "Episodes",
-        "A random rate",
-        "Tables 3, 5, 6",
-        "By chance",
-        "WorldVLA, table 2",
-        "There by chance",
-    ]
+    header = ["Tasks", "Episodes", "A random rate", "Tables 3, 5, 6", "By chance", "WorldVLA", "There by chance"]
     rows: list[tuple[str, str, dict[Any, Any]]] = []
     for name in ("table2", "table3", "table6"):
         rows += [(f"Table {name[-1]}", str(key), row) for key, row in published(name).items()]
     for key, cells in published("table5").items():
         rows += [("Table 5", f"{key}, frames: {num}", {"goal": cell["rate"]}) for num, cell in cells.items()]
     counts = [[place, key, *[_counted(row.get(suite)) for suite in SUITES]] for place, key, row in rows]
-    others = [_counted(rate) for rate in _ablations() if count(rate, likeliest(_ablations()) * ROLLOUTS) is None]
+    others = [_counted(rate) for rate in _ablations() if count(rate, likeliest(_ablations(), EPISODES)) is None]
     return [
         f"Episodes: {'; '.join(words)}.",
         "Distinct rates that are a count of so many episodes, and the probability that as many would be if the rates were "

@@ -38,6 +38,11 @@ SUBSTITUTE = (
     "The Kinetics-400 weights of I3D are absent and its features random: this distance is a plumbing check, not "
     "evidence of motion quality, and no number of the paper belongs beside it."
 )
+DISTANCE = (
+    "Distance of the set of predicted clips from that of the true ones, the mean of the trainings'. RynnVLA-002's script, the "
+    "nearest that the authors published, counts the given first frame, and takes covariances over N with 1e-6 on the diagonal "
+    "(biased)."
+)
 FLOOR = (
     "The floor is the mean distance of two random halves of the true clips, by sampling alone; a prediction shares its "
     "scene with its own true clip, so it can lie lower."
@@ -156,9 +161,14 @@ def _cell(
     if len(values) < 2:
         return f"{values.mean():.2f} ({ONE_CLIP})"
     low, high = mean_interval(values, params.seed)
-    own = [_mean(suite, model_name(source.name, number), horizon, metric) for number in suite.trainings(source.name)]
-    spread = f"; SD {np.std(own, ddof=1):.2f}" if len(own) > 1 else ""
+    own = _own(suite, source, horizon, metric)
+    spread = f"; SD {np.std(own, ddof=1):.2f}" if len(own) > 1 and not suffix else ""
     return f"{values.mean():.2f} ({low:.2f} to {high:.2f}){spread}"
+
+
+def _own(suite: VideoMetrics, source: Source, horizon: int, metric: Metric) -> list[float]:
+    """Return the mean of each training of a model; nothing of a baseline."""
+    return [_mean(suite, model_name(source.name, one), horizon, metric) for one in suite.trainings(source.name)]
 
 
 def _mean(suite: VideoMetrics, name: str, horizon: int, metric: Metric) -> float:
@@ -246,16 +256,7 @@ def _distances(params: ReportParams, suite: VideoMetrics) -> list[str]:
         return []
     header = ["Source", "Frames", extractor, "Floor", "N", f"{extractor}, biased", "PSNR with first", "SSIM with first"]
     substitute = [SUBSTITUTE] * (extractor != FVD)
-    about = [
-        "Distance of the set of predicted clips from that of the true ones, the mean of the trainings'.",
-        *substitute,
-        FLOOR,
-    ]
-    about.append(
-        "RynnVLA-002's script is the nearest that the authors published: it counts the given first frame, and its distance takes "
-        "covariances over N with 1e-6 on the diagonal (biased)."
-    )
-    return [" ".join(about), table(header, lines, right=header[1:6])]
+    return [" ".join([DISTANCE, *substitute, FLOOR]), table(header, lines, right=header[1:6])]
 
 
 def _number(value: float | None) -> str:
@@ -278,10 +279,7 @@ def _chart(path: Path, params: ReportParams, present: Sequence[VideoMetrics]) ->
             for source in sources(params):
                 values = _values(suite.scores(source.name, source.actions, horizon, PSNR.column), 1)
                 if not isinstance(values, str) and values.size:
-                    own = [
-                        _mean(suite, model_name(source.name, one), horizon, PSNR)
-                        for one in suite.trainings(source.name)
-                    ]
+                    own = _own(suite, source, horizon, PSNR)
                     ends = mean_interval(values, params.seed) if values.size > 1 else None
                     label = f"{suite.suite}, {horizon} frames: {source.label}".replace("`", "")
                     lines.append(forest.Line(label, float(values.mean()), ends, None, {}, own))
@@ -294,7 +292,7 @@ def summary(inputs: Inputs) -> Mapping[str, Mapping[str, float]]:
     """Return PSNR in dB of the longest clips by suite and model, as far as it is there."""
     horizon = max(inputs.params.horizons)
     return {
-        name: {one: round(_mean(suite, one, horizon, PSNR), 2) for one in suite.models}
+        name: {one: round(mean, 2) for one in suite.models if math.isfinite(mean := _mean(suite, one, horizon, PSNR))}
         for name, suite in inputs.metrics.items()
         if isinstance(suite, VideoMetrics)
     }

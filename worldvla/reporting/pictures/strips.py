@@ -13,7 +13,7 @@ from worldvla.plotting import get_data_path
 from worldvla.reporting.inputs.runs import instruction
 from worldvla.simulation.videos import read_video
 
-INK, GREY, GIVEN = "#1f2933", "#5a6673", "#e0a458"
+INK, GREY, GIVEN = "#1f2933", "#5a6673", "#8a5a00"
 OUTCOMES = {"success": "#2f7d4f", "failure": "#b3412e"}
 EPISODE_FRAMES, EPISODE_TILE = 7, 150
 GAP, MARGIN = 5, 12
