@@ -2,6 +2,7 @@
 
 import os
 
+import hypothesis
 import pytest
 
 from worldvla.arithmetic import SAME_ARITHMETIC
@@ -10,6 +11,10 @@ from worldvla.arithmetic import SAME_ARITHMETIC
 # in their own process with one in a worker.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.update(SAME_ARITHMETIC)
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture
