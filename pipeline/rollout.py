@@ -80,7 +80,7 @@ def policy_in_simulators(settings: RolloutParams, model: Path, tokenizer: Path) 
     if (policy.chunk, policy.history) != (settings.chunk, settings.history):
         raise ValueError(
             f"{model}: the model was trained for {policy.chunk} actions and {policy.history} frames, the params ask for "
-            f"{settings.chunk} and {settings.history}. Run: dvc repro train@{model.name}"
+            f"{settings.chunk} and {settings.history}. Run: ./run reproduce"
         )
     make_environment = functools.partial(
         libero.Environment, pixels=settings.pixels, seed=settings.seed, looks=settings.looks

@@ -3,7 +3,7 @@ import pytest
 import scipy.stats
 
 from worldvla.metrics import bootstrap
-from worldvla.metrics.bootstrap import mean_interval, paired_difference
+from worldvla.metrics.bootstrap import mean_interval
 
 
 def scores(num_clips: int, seed: int = 0) -> np.ndarray:
@@ -40,31 +40,6 @@ def test_about_95_in_100_intervals_hold_the_true_mean(monkeypatch):
     assert 0.92 < held < 0.97
 
 
-def test_what_makes_a_clip_hard_for_both_runs_cancels():
-    clips = scores(40)
-    errors = np.random.default_rng(1).normal(0, 0.2, (2, 40))
-    first, second = clips + 0.5 + errors[0], clips + errors[1]
-    result = paired_difference(first, second, seed=0)
-    assert result.num_clips == 40
-    assert result.difference == pytest.approx((first - second).mean())
-    assert 0 < result.low < result.difference < result.high
-    low, high = mean_interval(first, seed=0)
-    assert result.high - result.low < (high - low) / 5
-    shuffled = paired_difference(first, np.roll(second, 1), seed=0)
-    assert shuffled.low < 0 < shuffled.high
-
-
-def test_exchanging_the_runs_turns_the_interval_around():
-    first, second = scores(34, 0), scores(34, 1)
-    one, other = paired_difference(first, second, seed=0), paired_difference(second, first, seed=0)
-    assert (one.difference, one.low, one.high) == pytest.approx((-other.difference, -other.high, -other.low))
-
-
-def test_a_run_does_not_differ_from_itself():
-    result = paired_difference(scores(34), scores(34), seed=0)
-    assert (result.difference, result.low, result.high) == (0.0, 0.0, 0.0)
-
-
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -78,10 +53,3 @@ def test_a_run_does_not_differ_from_itself():
 def test_clips_that_say_nothing_of_the_mean_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         mean_interval(values, seed=0)
-    with pytest.raises(ValueError, match=message):
-        paired_difference(values, np.zeros_like(values), seed=0)
-
-
-def test_a_paired_difference_needs_the_same_clips():
-    with pytest.raises(ValueError, match=r"the same clips twice; got scores of shapes \(3,\) and \(1,\)"):
-        paired_difference(np.ones(3), np.ones(1), seed=0)

@@ -1,13 +1,14 @@
 """The paper's claims: every verdict, what stands in for one, and thresholds that move them."""
 
 import math
+import statistics
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from reporting_inputs import SOLVED, cells, make_project, report_params, write_clips, write_reports, write_rollouts
-from scipy.stats import ttest_ind
+from scipy.stats import t, ttest_ind
 
 from worldvla.params import strict
 from worldvla.params.report import ReportParams
@@ -17,6 +18,7 @@ from worldvla.reporting.inference.claims import (
     NO_LENGTHS,
     Claim,
     Judged,
+    Outcome,
     judge,
     paper_effect,
     together,
@@ -24,7 +26,7 @@ from worldvla.reporting.inference.claims import (
 )
 from worldvla.reporting.inputs.clips import read_video_metrics
 from worldvla.reporting.inputs.runs import SUITES, Rollouts
-from worldvla.reporting.pages.claims import counted, sentences, tally
+from worldvla.reporting.pages.claims import counted, tally
 
 MARGIN = 3.0
 HIGHER = CLAIMS["mask_recovers"]
@@ -95,6 +97,7 @@ def test_the_interval_over_trainings_decides(claim: Claim, low, high, expected):
 
 
 YES, NO, OPEN, FEW, NONE = "holds", "opposite", "open", "too few trainings", "not run"
+SMALL = "too small to matter"
 
 
 @pytest.mark.parametrize(
@@ -105,6 +108,8 @@ YES, NO, OPEN, FEW, NONE = "holds", "opposite", "open", "too few trainings", "no
         (EVERY, [YES, YES, NONE, YES], True, OPEN),
         (EVERY, [YES, NO], False, NO),
         (EVERY, [OPEN, NO], False, NO),
+        (EVERY, [YES, SMALL, YES, YES], True, SMALL),  # an effect that is too small is none
+        (EVERY, [SMALL, NO], False, NO),
         (EVERY, [FEW, NONE], False, FEW),
         (EVERY, [NONE, NONE], False, NONE),
         (SOME_FAILS, [YES], False, YES),
@@ -203,6 +208,25 @@ def test_ours_are_corrected_after_holm_too(project):
     assert "not after Holm's correction" in one.words
 
 
+@pytest.mark.parametrize(
+    ("claim", "reads", "p_values", "falls"),
+    [
+        (HIGHER, YES, [0.06], True),
+        (HIGHER, YES, [0.04], False),
+        (DENIED, YES, [1.0], False),  # that it lies below the margin is no test against zero
+        (DENIED, NO, [0.06], True),
+        (EVERY, NO, [0.001, 0.06], False),  # one suite is enough against it
+        (EVERY, NO, [0.07, 0.06], True),
+        (EVERY, YES, [0.001, 0.06], True),  # each is needed
+        (SOME_FAILS, NO, [0.001, 0.06], True),
+        (SOME_FAILS, YES, [1.0, 1.0], False),
+    ],
+)
+def test_what_the_correction_takes_away_is_said(claim, reads, p_values, falls):
+    outcomes = [Outcome(str(place), reads, (place,), corrected=p) for place, p in enumerate(p_values)]
+    assert ("not after Holm's correction" in Judged(claim, outcomes, reads).words) == falls
+
+
 def test_what_is_confounded_says_so(project):
     assert "the first trained 2 times as long" in judged(project)["world_pretraining"].words
     set_params(
@@ -254,10 +278,21 @@ def test_growth_is_judged_in_points_and_in_log_odds(project):
     assert points.effect is not None
     assert odds.effect is not None
     assert points.effect.value < 0 < odds.effect.value
+    assert points.effect.means == pytest.approx((20.0, 35.0))  # what the mask gains with ten actions, and with three
+    assert points.effect.beside is None  # of states that both pairs share
+    odds_of = {num: [math.log((one + 0.5) / (20.5 - one)) for one in (num - 1, num, num + 1)] for num in (1, 5, 10, 17)}
+    mean = {num: sum(found) / 3 for num, found in odds_of.items()}
+    assert odds.effect.value == pytest.approx(mean[5] - mean[1] - (mean[17] - mean[10]))
+    assert odds.effect.trainings is not None
+    error = math.sqrt(sum(statistics.variance(found) / 3 for found in odds_of.values()))
+    half = (odds.effect.trainings.high - odds.effect.trainings.low) / 2
+    assert half == pytest.approx(t.ppf(0.975, odds.effect.trainings.degrees) * error)
     assert (points.place, odds.place, one.verdict) == ("points", "log odds", OPEN)
     same = "goal: 10, spatial: 10, long: 10"
     set_params(project, ("goal: 5, spatial: 5, long: 10", same), ("goal: 3, spatial: 3, long: 3", same))
-    assert judged(project)["mask_gain_grows"].outcomes[0].why == NO_LENGTHS
+    found = judged(project)
+    assert found["mask_gain_grows"].outcomes[0].why == NO_LENGTHS
+    assert found["mask_gain_grows"].same_as == ""
 
 
 def test_two_claims_more_of_the_paper(project):
@@ -327,9 +362,10 @@ def test_three_sentences_name_what_holds_what_is_open_and_what_is_opposite(proje
     assert "masked chunks, longest v usual" in text.split("**What came out the other way:**")[1].split("\n")[0]
     row = cells((folder / "claims.md").read_text(), "holds", f"{HIGHER.claim}; {HIGHER.where}")
     assert row[2] == "+50.0 points; 70.0 against 20.0, n = 20"
-    assert row[5:] == ["+4.8", "no", row[7], "15.4 points; +4.8 points needs 19"]
+    (outcome,) = judged(project)["mask_recovers"].outcomes
+    assert outcome.corrected is not None
+    assert row[5:] == ["+4.8", "no", f"{outcome.corrected:.3f}", "15.4 points; +4.8 points needs 19"]
     assert "Recipes were tuned on initial states that are reported." in (folder / "claims.md").read_text()
-    assert sentences.__doc__
 
 
 @pytest.mark.parametrize("key", CLAIMS)

@@ -91,7 +91,7 @@ def test_a_training_that_is_missing_is_a_gap_by_name(project):
 
 
 def test_a_training_that_is_not_asked_for_does_not_count(project):
-    set_params(project, trainings="[1]", least=1)
+    set_params(project, trainings="[1]", least=2)
     of_two = pages(project)["table3"]
     write_clips(project / "videos" / "goal")
     assert pages(project)["table3"] == of_two

@@ -175,7 +175,7 @@ class TestRefusals:
             ),
             ({"trainings": 3}, "params.yaml: trainings is 3; expected a list, each entry a whole number"),
             ({"trainings": [1, 2.5]}, "params.yaml: trainings[1] is 2.5; expected a whole number"),
-            ({"claims__trainings": 0}, "params.yaml: claims.trainings is 0; expected at least 1"),
+            ({"claims__trainings": 0}, "params.yaml: claims.trainings is 0; expected at least 2"),
             (
                 {"once__action_h1__samples": ["world"], "speed": ["action"]},
                 "params.yaml: once has 'action_h1', whose samples are world; expected action among them",

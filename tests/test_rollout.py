@@ -398,7 +398,7 @@ def test_a_simulator_that_fails_for_good_fails_the_stage(stage, tmp_path):
 
 def test_a_model_of_other_chunks_is_refused(stage):
     message = (
-        r"model: the model was trained for 5 actions and 2 frames, the params ask for 4 and 2\. Run: dvc repro train@"
+        r"model: the model was trained for 5 actions and 2 frames, the params ask for 4 and 2\. Run: \./run reproduce"
     )
     with pytest.raises(ValueError, match=message):
         stage("out", chunk=4)

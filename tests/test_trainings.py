@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import ttest_ind
+from scipy.stats import t, ttest_ind
 
 from worldvla.metrics.trainings import contrast, holm, power, smallest_effect, trainings_needed
 
@@ -70,3 +70,22 @@ def test_holm_multiplies_the_smallest_p_value_by_their_number():
     assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
     assert holm([0.6, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_every_suite_adds_its_degrees_of_freedom():
+    four = [
+        (weight, numbers) for weight in (0.25, -0.25) for numbers in ([60, 65, 70], [10, 12, 17], [1, 2, 9], [5, 5, 8])
+    ]
+    found = contrast(four)
+    assert found is not None
+    assert found.arms == 8
+    # As sure as the interval of four suites is: that of two arms of three trainings would need more.
+    drawn = np.random.default_rng(0).normal(0, found.spread / 2, (20_000, 8, 3))
+    mean, error = drawn.mean(axis=2), drawn.var(axis=2, ddof=1) / 3
+    signs = np.array([1] * 4 + [-1] * 4)
+    effect = smallest_effect(found.spread, 3, 0.8, arms=8)
+    z = np.abs(effect + mean @ signs) / np.sqrt(error.sum(axis=1))
+    assert (z > t.ppf(0.975, 16)).mean() == pytest.approx(0.8, abs=0.02)
+    assert effect < smallest_effect(found.spread, 3, 0.8)
+    needed = trainings_needed(1.001 * effect, found.spread, 0.8, arms=8)
+    assert needed == 3

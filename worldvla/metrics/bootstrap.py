@@ -1,6 +1,4 @@
-"""How sure a mean over clips is: bootstrap intervals, of one run and of the difference of two."""
-
-from dataclasses import dataclass
+"""How sure a mean over clips is: its bootstrap interval."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,33 +20,6 @@ def mean_interval(values: NDArray[np.float64], seed: int) -> tuple[float, float]
     chosen = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
     low, high = np.percentile(values[chosen].mean(axis=1), PERCENTILES)
     return float(low), float(high)
-
-
-@dataclass(frozen=True)
-class PairedMeans:
-    """How the mean scores of two runs compare on the same clips, in the unit of the score."""
-
-    difference: float  # mean of the first run minus that of the second
-    low: float
-    high: float  # the 95 % percentile bootstrap interval of the difference
-    num_clips: int
-
-
-def paired_difference(first: NDArray[np.float64], second: NDArray[np.float64], seed: int) -> PairedMeans:
-    """Compare two runs whose i-th entries (float, [clips]) are the score of the same clip.
-
-    A draw takes a clip from both runs at once, so what makes a clip hard for both cancels.
-
-    Raises:
-        ValueError: the runs have not the same number of clips, fewer than two, or a score that is not finite.
-    """
-    if first.shape != second.shape:
-        raise ValueError(
-            f"a paired difference needs the same clips twice; got scores of shapes {first.shape} and {second.shape}"
-        )
-    differences = first - second
-    low, high = mean_interval(differences, seed)
-    return PairedMeans(float(differences.mean()), low, high, len(differences))
 
 
 def _check(values: NDArray[np.float64]) -> None:

@@ -23,6 +23,7 @@ class Contrast:
     p_value: float  # two-sided
     spread: float  # standard deviation of one training, of two arms their root mean square, in the numbers' unit
     degrees: float  # of freedom
+    arms: int  # how many there are: two per suite
 
 
 def contrast(arms: Sequence[tuple[float, Sequence[float]]], significance: float = 0.05) -> Contrast | None:
@@ -46,19 +47,22 @@ def contrast(arms: Sequence[tuple[float, Sequence[float]]], significance: float 
     degrees = error**2 / sum((part / num) ** 2 / (num - 1) for part, num in parts)
     half = float(t.ppf(1 - significance / 2, degrees)) * sqrt(error)
     p_value = 2 * float(t.sf(abs(value) / sqrt(error), degrees))
-    return Contrast(value, value - half, value + half, p_value, sqrt(sum(part for part, _ in parts) / 2), degrees)
+    return Contrast(
+        value, value - half, value + half, p_value, sqrt(sum(part for part, _ in parts) / 2), degrees, len(arms)
+    )
 
 
-def power(difference: float, spread: float, trainings: int, significance: float = 0.05) -> float:
-    """Return the chance that a t test of two arms finds a true difference, from the noncentral t distribution.
+def power(difference: float, spread: float, trainings: int, significance: float = 0.05, arms: int = 2) -> float:
+    """Return the chance that a t test finds a true difference, from the noncentral t distribution; all arms spread alike.
 
     Args:
         difference: of the two means, at least 0.
         spread: standard deviation of one training, in the same unit, above 0.
         trainings: of each arm, at least 2.
         significance: of the two-sided test.
+        arms: how many there are; each adds its degrees of freedom.
     """
-    degrees, shift = 2 * (trainings - 1), difference / (spread * sqrt(2 / trainings))
+    degrees, shift = arms * (trainings - 1), difference / (spread * sqrt(2 / trainings))
     if shift > SURE:
         return 1.0
     critical = t.ppf(1 - significance / 2, degrees)
@@ -66,26 +70,28 @@ def power(difference: float, spread: float, trainings: int, significance: float 
     return float(nct.sf(critical, degrees, shift) + other)
 
 
-def smallest_effect(spread: float, trainings: int, wanted: float, significance: float = 0.05) -> float:
+def smallest_effect(spread: float, trainings: int, wanted: float, significance: float = 0.05, arms: int = 2) -> float:
     """Return the smallest true difference that is found with the wanted chance, in the unit of the spread."""
     most = spread
-    while power(most, spread, trainings, significance) < wanted:
+    while power(most, spread, trainings, significance, arms) < wanted:
         most *= 2
-    return float(brentq(lambda one: power(one, spread, trainings, significance) - wanted, 0, most))
+    return float(brentq(lambda one: power(one, spread, trainings, significance, arms) - wanted, 0, most))
 
 
-def trainings_needed(difference: float, spread: float, wanted: float, significance: float = 0.05) -> int | None:
+def trainings_needed(
+    difference: float, spread: float, wanted: float, significance: float = 0.05, arms: int = 2
+) -> int | None:
     """Return the fewest trainings of each arm that find a difference with the wanted chance; None above a thousand."""
     if difference == 0:
         return None
     low, high = 1, 2
-    while power(abs(difference), spread, high, significance) < wanted:
+    while power(abs(difference), spread, high, significance, arms) < wanted:
         if high > MOST_TRAININGS:
             return None
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        enough = power(abs(difference), spread, middle, significance) >= wanted
+        enough = power(abs(difference), spread, middle, significance, arms) >= wanted
         low, high = (low, middle) if enough else (middle, high)
     return high if high <= MOST_TRAININGS else None
 

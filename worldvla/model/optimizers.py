@@ -5,7 +5,6 @@ behind. Embeddings, norms and the head stay AdamW's, as its authors advise.
 """
 
 import torch
-from torch import nn
 
 from worldvla.model.chameleon import Chameleon
 from worldvla.params.train import TrainParams
@@ -22,20 +21,26 @@ class Optimizers:
     def __init__(self, model: Chameleon, params: TrainParams) -> None:
         """Take the model, whose weights may be shared out, and its rates."""
         self.weights = dict(model.named_parameters())  # those that stay: while they are gathered, the model has others
-        matrices, others = [], []
-        for name, weight in self.weights.items():
-            is_matrix = params.muon_learning_rate is not None and ".layers." in name and name.endswith("proj.weight")
-            (matrices if is_matrix else others).append(weight)
-        adamw = torch.optim.AdamW(
+        muon_rate = params.muon_learning_rate
+        matrices = [
+            name
+            for name in self.weights
+            if muon_rate is not None and ".layers." in name and name.endswith("_proj.weight")
+        ]
+        others = [weight for name, weight in self.weights.items() if name not in matrices]
+        self._adamw = torch.optim.AdamW(
             others, lr=params.learning_rate, betas=(0.9, 0.95), weight_decay=params.weight_decay, fused=True
         )
-        self._all: list[torch.optim.Optimizer] = [adamw]
-        if params.muon_learning_rate is not None:
-            self._all.append(
-                torch.optim.Muon(
-                    matrices, lr=params.muon_learning_rate, weight_decay=params.weight_decay, momentum=MOMENTUM
-                )
+        self._of: dict[str, torch.optim.Optimizer] = dict.fromkeys(self.weights, self._adamw)
+        if muon_rate is not None:
+            muon = torch.optim.Muon(
+                [self.weights[name] for name in matrices],
+                lr=muon_rate,
+                weight_decay=params.weight_decay,
+                momentum=MOMENTUM,
             )
+            self._of |= dict.fromkeys(matrices, muon)
+        self._all = list(dict.fromkeys(self._of.values()))
         for group in self._groups():
             group[PEAK] = group["lr"]
 
@@ -54,7 +59,7 @@ class Optimizers:
         """
         found = {}
         for name, weight in self.weights.items():
-            optimizer = self._of(weight)
+            optimizer = self._of[name]
             state = optimizer.state[weight]
             for moment in MOMENTS[type(optimizer)]:
                 found[f"{moment}.{name}"] = state.setdefault(moment, torch.zeros_like(weight.detach()))
@@ -62,9 +67,11 @@ class Optimizers:
 
     def go_on(self, num_steps: int) -> None:
         """Let the moments be those after so many steps."""
-        for weight in self.weights.values():
-            if isinstance(optimizer := self._of(weight), torch.optim.AdamW):
-                optimizer.state[weight]["step"] = torch.tensor(float(num_steps), device=weight.device)  # as it keeps it
+        for group in self._adamw.param_groups:  # Muon counts no steps
+            for weight in group["params"]:
+                self._adamw.state[weight]["step"] = torch.tensor(
+                    float(num_steps), device=weight.device
+                )  # as it keeps it
 
     def forget(self) -> None:
         """Forget all moments."""
@@ -73,6 +80,3 @@ class Optimizers:
 
     def _groups(self) -> list[dict]:
         return [group for optimizer in self._all for group in optimizer.param_groups]
-
-    def _of(self, weight: nn.Parameter) -> torch.optim.Optimizer:
-        return next(one for one in self._all if any(weight is other for g in one.param_groups for other in g["params"]))

@@ -18,7 +18,7 @@ class ClaimsParams:
     # differences of PSNR in dB. Of a claim whose paper's effect is smaller than twice the margin, half of that effect.
     margin_points: float
     margin_db: float
-    # Trainings of each of the two models that are compared, without which nothing is judged.
+    # Trainings of each of the two models that are compared, without which nothing is judged; one alone has no spread.
     trainings: int
     # Chance to find an effect, for which the smallest effect that we would find is stated.
     power: float
@@ -30,6 +30,6 @@ class ClaimsParams:
             significance=Range(lambda value: value == SIGNIFICANCE, f"{SIGNIFICANCE}, for all intervals are at 95 %"),
             margin_points=between(0, 100),
             margin_db=at_least(0),
-            trainings=at_least(1),
+            trainings=at_least(2),
             power=between(0.5, 0.99),
         )

@@ -1,4 +1,7 @@
-"""Every raw outcome as CSV, from which every interval of the pages can be computed again; and a few numbers for DVC."""
+"""The raw outcomes of the rows shown as CSV, from which their intervals can be computed again; and a few numbers for DVC.
+
+Distances of sets of clips (FVD) are of no clip: they stay in ``sets.parquet``.
+"""
 
 import csv
 from collections.abc import Iterable, Sequence

@@ -8,6 +8,7 @@ from typing import Literal
 import yaml
 
 from worldvla.metrics.trainings import holm, smallest_effect, trainings_needed
+from worldvla.params.claims import SIGNIFICANCE
 from worldvla.params.report import ReportParams
 from worldvla.reporting.contents import RATES
 from worldvla.reporting.inference import effects
@@ -74,13 +75,13 @@ class Outcome:
         effect, chance = self.effect, params.claims.power
         if effect is None or effect.trainings is None:
             return ""
-        significance, spread = params.claims.significance, effect.trainings.spread
-        smallest = smallest_effect(spread, min(effect.num_trainings), chance, significance)
+        significance, spread, arms = params.claims.significance, effect.trainings.spread, effect.trainings.arms
+        smallest = smallest_effect(spread, min(effect.num_trainings), chance, significance, arms)
         found = effects.signed(smallest, effect.unit).removeprefix("+")
         wanted = self.paper or self.margin
         if not wanted:
             return found
-        needed = trainings_needed(wanted, spread, chance, significance)
+        needed = trainings_needed(wanted, spread, chance, significance, arms)
         asked = effects.signed(wanted, effect.unit)
         return f"{found}; {asked} needs {'over a thousand' if needed is None else needed}"
 
@@ -96,15 +97,29 @@ class Judged:
     same_as: str = ""  # the claim before it that rests on the same comparisons
 
     @property
+    def notes(self) -> list[str]:
+        """What else a reader has to know of the verdict: what differs besides, and that the correction does not leave it."""
+        found = [note for one in self.outcomes if one.effect for note in one.effect.notes]
+        return [*dict.fromkeys(found), *(["not after Holm's correction"] if self._falls_to_holm else [])]
+
+    @property
     def words(self) -> str:
-        """The verdict, with what else a reader has to know of it."""
-        notes = list(dict.fromkeys(note for one in self.outcomes if one.effect for note in one.effect.notes))
-        alone = self.verdict in ("holds", "opposite") and any(
-            one.verdict == self.verdict and (one.corrected or 0) >= 0.05 for one in self.outcomes
-        )
-        words = [self.part, *notes, "not after Holm's correction" * alone]
-        extra = "; ".join(filter(None, words))
+        """The verdict with its notes."""
+        extra = "; ".join(filter(None, [self.part, *self.notes]))
         return f"{self.verdict}: {extra}" if extra else self.verdict
+
+    @property
+    def _falls_to_holm(self) -> bool:
+        """Whether the correction takes away what the verdict rests on.
+
+        One comparison is enough where one decides; else each is needed. That an effect lies below the margin is no test
+        against zero, and not corrected.
+        """
+        if self.verdict not in ("holds", "opposite") or (self.claim.denied and self.verdict == "holds"):
+            return False
+        fallen = [(one.corrected or 0) >= SIGNIFICANCE for one in self.outcomes if one.verdict == self.verdict]
+        one_decides = self.claim.compares in ("every_suite", "every_length") and self.verdict == "opposite"
+        return all(fallen) if one_decides and not self.claim.denied else any(fallen)
 
 
 def verdict(claim: Claim, low: float, high: float, margin: float) -> Verdict:
@@ -135,9 +150,12 @@ def together(claim: Claim, verdicts: Sequence[Verdict], whole: bool) -> Verdict:
     given = [one for one in verdicts if one not in ("too few trainings", "not run")]
     if not given:
         return "too few trainings" if "too few trainings" in verdicts else "not run"
-    decisive, other = ("holds", "opposite") if claim.denied else ("opposite", "holds")
-    if decisive in given and claim.compares != "growth":
-        return decisive
+    against: tuple[Verdict, ...] = ("holds",) if claim.denied else ("opposite", "too small to matter")
+    if claim.compares != "growth":
+        for decisive in against:
+            if decisive in given:
+                return decisive
+    other: Verdict = "opposite" if claim.denied else "holds"
     return other if set(verdicts) == {other} and whole else "open"
 
 
@@ -158,10 +176,11 @@ def judge(params: ReportParams, rollouts: Rollouts, metrics: Mapping[str, VideoM
         kind = {"every_suite": "suites", "every_length": "lengths", "growth": "scales"}.get(claim.compares, "")
         ran = sum(one not in ("too few trainings", "not run") for one in verdicts)
         part = f"{ran} of {of} {kind}" if kind and ran else ""
-        same = {before.get(one.compared, "") for one in outcomes}
+        same = {before.get(one.compared, "") if one.effect else "" for one in outcomes}
         judged[key] = Judged(claim, outcomes, reads, part, same.pop() if len(same) == 1 else "")
         for one in outcomes:
-            before.setdefault(one.compared, key)
+            if one.effect:
+                before.setdefault(one.compared, key)
     return judged
 
 
@@ -234,7 +253,8 @@ def _clips(params: ReportParams, claim: Claim, metrics: Mapping[str, VideoMetric
     unit = "dB" if claim.metric == "psnr" else ""
     effect = effects.clips(params, metrics, claim.variants, horizon, claim.metric, unit=unit)
     compared = (*claim.variants, horizon, claim.metric)
-    found = _judged(params, claim, "", compared, effect, paper_effect(claim, ()), params.claims.margin_db)
+    margin = params.claims.margin_db if unit else 0.0  # none is stated for FVD: nothing is too small to matter there
+    found = _judged(params, claim, "", compared, effect, paper_effect(claim, ()), margin)
     other = effects.clips(params, metrics, claim.variants, horizon, "ssim", 100, "x100") if unit else ""
     if isinstance(other, str):
         return found

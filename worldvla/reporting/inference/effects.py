@@ -11,6 +11,7 @@ from worldvla.metrics.bootstrap import mean_interval
 from worldvla.metrics.success import Difference, combined, paired, wilson
 from worldvla.metrics.trainings import Contrast, contrast
 from worldvla.params.report import ReportParams
+from worldvla.params.trainings import model_name
 from worldvla.reporting.inputs.clips import FVD, Clip, VideoMetrics, gap
 from worldvla.reporting.inputs.runs import Absent, Rollouts, Run
 
@@ -27,9 +28,10 @@ class Effect:
     value: float
     trainings: Contrast | None  # its interval over trainings; None where an arm has one, or no two differ
     num_trainings: tuple[int, ...]  # of each variant that is compared, the same on every suite
-    beside: tuple[float, float] | None  # the interval over initial states or clips, of these trainings alone
+    # The interval over initial states or clips, of these trainings alone; none of two pairs, which share the states.
+    beside: tuple[float, float] | None
     num: int  # initial states or clips that all have
-    means: tuple[float, float]  # of the first and of the second
+    means: tuple[float, float]  # of the first and of the second; of two pairs, by how much each differs
     notes: tuple[str, ...] = ()  # what else differs between them
 
     @property
@@ -136,19 +138,28 @@ def rates(
                 counts[run.variant] = len(found)
                 arms.append((share, found if unit == "points" else [_log_odds(one, len(shared)) for one in found]))
             num += len(shared)
-    episodes = combined(parts)
-    odds = unit != "points"
-    size = len(suites)
+    means = (_mean(arms, 1), _mean(arms, -1))
+    beside = None
+    if len(terms) == 1:
+        episodes = combined(parts)
+        beside = (100 * episodes.low, 100 * episodes.high)
+    else:
+        size = 2 * len(suites)
+        means = (_sum(arms[:size]), -_sum(arms[size:]))
     return Effect(
         unit,
-        sum(weight * fmean(numbers) for weight, numbers in arms),
+        _sum(arms),
         contrast(arms, params.claims.significance),
         tuple(counts.values()),
-        None if odds else (100 * episodes.low, 100 * episodes.high),
+        beside,
         num // len(terms),
-        (_mean(arms[: 2 * size], 1), _mean(arms[: 2 * size], -1)),
+        means,
         tuple(dict.fromkeys(filter(None, notes))),
     )
+
+
+def _sum(arms: Sequence[tuple[float, Sequence[float]]]) -> float:
+    return sum(weight * fmean(numbers) for weight, numbers in arms)
 
 
 def _mean(arms: Sequence[tuple[float, Sequence[float]]], sign: int) -> float:
@@ -221,7 +232,7 @@ def clips(
     together = combined(parts)
     return Effect(
         unit,
-        sum(weight * fmean(numbers) for weight, numbers in arms),
+        _sum(arms),
         contrast(arms, params.claims.significance),
         tuple(counts.values()),
         (together.low, together.high) if len(parts) == len(metrics) else None,
@@ -233,7 +244,7 @@ def clips(
 
 def _scores(suite: VideoMetrics, variant: str, horizon: int, column: str) -> Sequence[Mapping[Clip, float]]:
     """Return a score by clip of each training, or the distance of each training's set; nothing where one is not computed."""
-    names = [f"{variant}-{number}" for number in suite.trainings(variant)]
+    names = [model_name(variant, number) for number in suite.trainings(variant)]
     if column == "fvd":
         rows = [suite.distance(name, "true", horizon) for name in names]
         found = [{("", ""): float(row["distance"])} for row in rows if row and row["extractor"] == FVD]

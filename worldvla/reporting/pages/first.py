@@ -21,7 +21,7 @@ PAGES = {
     "runs": "Runs: from every number to its commands, params, data, weights, commits and machines",
 } | {name: f"{rates.title_of(name)}: {entry['contents']}" for name, entry in RATES.items()}
 RAW = {
-    "episodes.csv": "every episode of every training",
+    "episodes.csv": "every episode of every training that a page shows",
     "trainings.csv": "every training's rate",
     "clips.csv": "every score of every predicted clip",
 }

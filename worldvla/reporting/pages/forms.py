@@ -28,7 +28,7 @@ TIMED = (
     "brackets those between which the middle half of the queries lies, "
     "one at a time, which encodes the frames that are new and decodes the chunk, all actions at once under the action mask; on "
     "one thread of the processor, or on the GPU where one is named. The two are not comparable; what either says is what a "
-    "further frame costs. Two measurements of one policy differ by up to 15 %: smaller differences say nothing."
+    "further frame costs."
 )
 
 
