@@ -15,6 +15,7 @@ import psutil
 import pytest
 import yaml
 from test_training import ACTIONS, ACTIONS_ALONE, TEXTS, random_episodes
+from toy_training import SLOW_IMPORTS
 
 import worldvla
 from worldvla.data.shards import write_shards
@@ -104,9 +105,9 @@ def test_what_one_process_meets_ends_all_in_one_sentence(project, fault, says, k
         assert steps == [f"step-{step:08}" for step in (kept - 2, kept) if step > 0]
 
 
-def started(project):
+def started(project, fault: str = ""):
     """Start a stage; return it and its two processes."""
-    process = subprocess.Popen(command(), cwd=project, env=environment(), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command(), cwd=project, env=environment(fault), stderr=subprocess.PIPE, text=True)
     of_it = psutil.Process(process.pid)
     while len(ranks := [child for child in of_it.children() if _trains(child)]) < 2:
         assert process.poll() is None
@@ -122,8 +123,9 @@ def _trains(process: psutil.Process) -> bool:
 
 
 @pytest.mark.slow
-def test_processes_end_with_the_stage_that_started_them(project):
-    process, ranks = started(project)
+@pytest.mark.parametrize("fault", ["", SLOW_IMPORTS])
+def test_processes_end_with_the_stage_that_started_them(project, fault):
+    process, ranks = started(project, fault)
     process.kill()
     _, alive = psutil.wait_procs(ranks, timeout=10)
     assert not alive

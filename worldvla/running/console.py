@@ -55,7 +55,7 @@ def run(main: Callable[..., None]) -> NoReturn:
     last_words = f"{stage}: interrupted; no output is half-written. Run the same command to continue."
     rank = ranks.rank()
     if rank is not None:
-        ranks.begin()
+        ranks.let_the_first_speak()
         last_words = last_words if ranks.LAUNCHER not in os.environ else ""  # what started it says them
     with watching.watched(last_words) as watch:
         try:

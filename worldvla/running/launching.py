@@ -13,6 +13,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from worldvla.running import rank_process
 from worldvla.running.ranks import LAUNCHER
 
 GRACE_S = 5  # how long those that still run may take to end, once one has failed
@@ -42,7 +43,7 @@ def launch(count: int) -> None:
         shutdown_timeout=GRACE_S,
     )
     try:
-        elastic_launch(config, sys.executable)("-m", main.__spec__.name, *sys.argv[1:])
+        elastic_launch(config, sys.executable)("-m", rank_process.__name__, main.__spec__.name, *sys.argv[1:])
     except SignalException:
         raise KeyboardInterrupt from None
     except ChildFailedError as error:

@@ -21,13 +21,15 @@ def rank() -> int | None:
     return int(value) if value and value.isdecimal() else None
 
 
-def begin() -> None:
-    """Let a process that was started here end with what started it, and let the first one speak for all."""
-    launcher = os.environ.get(LAUNCHER)
-    if launcher is not None:
-        end_with_parent()
-        if os.getppid() != int(launcher):  # it had ended before that
-            os._exit(1)
+def end_with_launcher() -> None:
+    """Let this process, started by one of this machine, end with it."""
+    end_with_parent()
+    if os.getppid() != int(os.environ[LAUNCHER]):  # it had ended before that
+        os._exit(1)
+
+
+def let_the_first_speak() -> None:
+    """Keep what this process prints to itself if it is not the first: that one speaks for all."""
     if rank():
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  until the process ends
 
