@@ -11,6 +11,7 @@ import functools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from worldvla.arithmetic import ENVIRONMENT
 from worldvla.files import atomic_folder, file_digest, folder_digest, value_digest, write_json
@@ -32,10 +33,21 @@ from worldvla.simulation.rollout import run_episodes
 from worldvla.simulation.tasks import chosen_tasks
 from worldvla.stage_code import code_digest
 
+if TYPE_CHECKING:
+    from worldvla.model.policy import ChameleonPolicy
+
+Load = Callable[[Any, Path, Path], "ChameleonPolicy"]  # from settings, a model and its tokenizers
+
 
 def main(*, params: Path, model: Path, tokenizer: Path, out: Path, timing: Path) -> None:
     """Run every task from its first initial states and write one row per episode, and a few videos."""
-    settings = strict.read(RolloutParams, params)
+    roll_out(strict.read(RolloutParams, params), load_policy, "rollout", model, tokenizer, out, timing)
+
+
+def roll_out(
+    settings: RolloutParams, load: Load, stage: str, model: Path, tokenizer: Path, out: Path, timing: Path
+) -> None:
+    """Do what the stage ``stage`` does with the policy that ``load`` makes of the settings, a model and its tokenizers."""
     rendering.choose_backend()  # what cannot render is said before workers start
     ensure_assets(settings.benchmark)
     tasks = chosen_tasks(settings.benchmark, settings.suite, settings.tasks)
@@ -44,14 +56,14 @@ def main(*, params: Path, model: Path, tokenizer: Path, out: Path, timing: Path)
         for task in tasks
         for number, state in enumerate(libero.init_states(task)[: settings.init_states_per_task])
     ]
-    made_of = _made_of(settings, model, tokenizer, engine.describe(settings.benchmark))
-    work = work_folder("rollout", made_of)
+    made_of = _made_of(settings, model, tokenizer, engine.describe(settings.benchmark), stage)
+    work = work_folder(stage, made_of)
     starts = range(0, len(episodes), settings.environments)
     batches = {f"{start:06d}": episodes[start : start + settings.environments] for start in starts}
     job = Job(
         work,
         begin=policy_in_simulators,
-        arguments=(settings, model, tokenizer),
+        arguments=(load, settings, model, tokenizer),
         units=tuple(Unit(name, batch, len(batch)) for name, batch in batches.items()),
         noun="episode",
         suffix=".parquet",
@@ -69,14 +81,19 @@ def main(*, params: Path, model: Path, tokenizer: Path, out: Path, timing: Path)
     print(f"wrote {out}: {len(rows)} episodes in {seconds:.0f} s, {num_videos} videos. Next: dvc repro report")
 
 
-@contextlib.contextmanager
-def policy_in_simulators(settings: RolloutParams, model: Path, tokenizer: Path) -> Iterator[Work]:
-    """Yield what runs a batch of episodes; in a worker."""
-    rendering.choose_backend()
+def load_policy(settings: RolloutParams, model: Path, tokenizer: Path) -> "ChameleonPolicy":
+    """Load the trained policy; in a worker."""
     # Not at the top: processes of simulators and the stage's own need no torch.
     from worldvla.model.policy import ChameleonPolicy
 
-    policy = ChameleonPolicy.load(model, tokenizer, settings.no_bin, settings.graphs, settings.environments)
+    return ChameleonPolicy.load(model, tokenizer, settings.no_bin, settings.graphs, settings.environments)
+
+
+@contextlib.contextmanager
+def policy_in_simulators(load: Load, settings: RolloutParams, model: Path, tokenizer: Path) -> Iterator[Work]:
+    """Yield what runs a batch of episodes; in a worker."""
+    rendering.choose_backend()
+    policy = load(settings, model, tokenizer)
     if (policy.chunk, policy.history) != (settings.chunk, settings.history):
         raise ValueError(
             f"{model}: the model was trained for {policy.chunk} actions and {policy.history} frames, the params ask for "
@@ -91,7 +108,7 @@ def policy_in_simulators(settings: RolloutParams, model: Path, tokenizer: Path) 
         rendering.forget_hidden_gpus()
     with LanePool(make_environment, 0 if alone else min(num_cores(), settings.environments)) as pool:
 
-        def roll_out(batch: list[Episode], path: Path, advance: Callable[[int], object]) -> None:
+        def run_batch(batch: list[Episode], path: Path, advance: Callable[[int], object]) -> None:
             outcomes = run_episodes(
                 policy,
                 batch,
@@ -103,10 +120,10 @@ def policy_in_simulators(settings: RolloutParams, model: Path, tokenizer: Path) 
             )
             write_unit(path, outcomes)
 
-        yield roll_out
+        yield run_batch
 
 
-def _made_of(settings: RolloutParams, model: Path, tokenizer: Path, simulator: str) -> dict[str, str]:
+def _made_of(settings: RolloutParams, model: Path, tokenizer: Path, simulator: str, stage: str) -> dict[str, str]:
     """Return the simulator and the sha256 of everything that decides the result, and where published weights come from.
 
     What is the model's, besides its weights, is taken from its card.
@@ -119,7 +136,7 @@ def _made_of(settings: RolloutParams, model: Path, tokenizer: Path, simulator: s
     return {
         "simulator": simulator,
         "params": value_digest(dataclasses.asdict(settings)),
-        "code": code_digest("rollout"),
+        "code": code_digest(stage),
         **card.made_of(model),
         "tokenizer": folder_digest(tokenizer),
         "weights": value_digest([pair for pair in digests if pair[0].endswith(".safetensors")]),

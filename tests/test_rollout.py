@@ -335,13 +335,13 @@ def test_outputs_have_the_same_bytes_every_time_and_with_more_cores(stage, monke
 
 
 @contextlib.contextmanager
-def fakes(settings, model, tokenizer):
+def fakes(load, settings, model, tokenizer):
     """Yield what runs a batch of episodes of the fake policy in fake simulators; in a worker."""
     loaded = SimpleNamespace(load=lambda *_: FakePolicy())
     with (
         mock.patch("worldvla.model.policy.ChameleonPolicy", loaded),
         mock.patch.object(libero, "Environment", FakeSimulator),
-        rollout.policy_in_simulators(settings, model, tokenizer) as work,
+        rollout.policy_in_simulators(load, settings, model, tokenizer) as work,
     ):
         yield work
 
