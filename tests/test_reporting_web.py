@@ -59,6 +59,7 @@ def test_the_page_needs_nothing_but_itself(index):
     assert outside == {
         "episodes.csv",
         "trainings.csv",
+        "distances.csv",
         "clips.csv",
         "training_loss.csv",
         "validation_loss.csv",

@@ -1,10 +1,8 @@
-"""The raw outcomes of the rows shown as CSV, from which their intervals can be computed again; and a few numbers for DVC.
-
-Distances of sets of clips (FVD) are of no clip: they stay in ``sets.parquet``.
-"""
+"""Every raw outcome as CSV, from which the intervals of the pages can be computed again; and a few numbers for DVC."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +14,33 @@ from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.inputs.runs import Absent, in_order
 from worldvla.reporting.pages.table4 import summary
 
-EPISODE = ("variant", "suite", "training", "task", "init_state", "success", "num_steps", "policy_failures")
-CLIP = ("source", "actions", "horizon", "task", "demo")
+TRAINING = ("variant", "suite", "training", "run", "scored")
+EPISODE = (*TRAINING, "task", "init_state", "success", "num_steps", "policy_failures")
+CLIP = ("suite", "source", "actions", "horizon")
 
 
 def write(folder: Path, inputs: Inputs) -> None:
-    """Write ``episodes.csv``, ``trainings.csv``, ``clips.csv`` and ``metrics.json``.
+    """Write ``episodes.csv``, ``trainings.csv``, ``clips.csv``, ``distances.csv`` and ``metrics.json``.
 
-    Success is 1 or 0, a rate in percent; scores are those of clips.parquet, without a factor.
+    Success is 1 or 0, and so is what a page counts (``scored``); a rate is in percent; scores and distances are those of
+    clips.parquet and sets.parquet, without a factor.
     """
-    runs = inputs.rollouts.read
-    episodes = [{**row, "variant": run.variant, "success": int(row["success"])} for run in runs for row in run.rows]
+    episodes = [
+        {**row, "success": int(row["success"]), "scored": int(row["scored"])} for row in inputs.rollouts.outcomes()
+    ]
     _write(folder / "episodes.csv", EPISODE, episodes)
     trainings = []
-    for run in runs:
-        for number, percent in run.rates().items():
-            outcomes = [row["success"] for row in run.rows if row["training"] == number]
-            own = {"variant": run.variant, "suite": run.suite, "training": number, "run": run.parts[number].name}
-            trainings.append(own | {"successes": sum(outcomes), "episodes": len(outcomes), "percent": f"{percent:.4f}"})
-    columns = ("variant", "suite", "training", "run", "successes", "episodes", "percent")
-    _write(folder / "trainings.csv", columns, trainings)
-    clips = [
-        {"suite": name} | row
-        for name, one in inputs.metrics.items()
-        if isinstance(one, VideoMetrics)
-        for row in one.clips
-    ]
-    scores = [name for name in (clips[0] if clips else ()) if name not in (*CLIP, "suite", "language")]
-    _write(folder / "clips.csv", ("suite", *CLIP, *scores), clips)
+    for own, rows in groupby(sorted(episodes, key=_training), key=_training):
+        outcomes = [row["success"] for row in rows]
+        percent = f"{100 * sum(outcomes) / len(outcomes):.4f}"
+        found = {"successes": sum(outcomes), "episodes": len(outcomes), "percent": percent}
+        trainings.append(dict(zip(TRAINING, own, strict=True)) | found)
+    _write(folder / "trainings.csv", (*TRAINING, "successes", "episodes", "percent"), trainings)
+    scored = [one for one in inputs.metrics.values() if isinstance(one, VideoMetrics)]
+    clips = [{"suite": one.suite} | row for one in scored for row in one.clips]
+    sets = [{"suite": one.suite} | row for one in scored for row in one.sets]
+    _write(folder / "clips.csv", dict.fromkeys((*CLIP, *(clips[0] if clips else ()))), clips)
+    _write(folder / "distances.csv", dict.fromkeys((*CLIP, *(sets[0] if sets else ()))), sets)
     success = {
         suite: {
             name: round(rate([run]), 1)
@@ -57,7 +54,11 @@ def write(folder: Path, inputs: Inputs) -> None:
     write_json(folder / "metrics.json", {"success_percent": success, psnr: summary(inputs)})
 
 
-def _write(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+def _training(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[column] for column in TRAINING)
+
+
+def _write(path: Path, columns: Collection[str], rows: Iterable[dict[str, Any]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()

@@ -1,8 +1,9 @@
 """What the rollouts of a run left behind, as far as the reports need it."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -135,16 +136,34 @@ class Rollouts:
         """All runs that were asked for and have data, by variant and suite."""
         return [run for _, run in sorted(self._read.items()) if isinstance(run, Run)]
 
-    def _run(self, variant: str, suite: str) -> Run | Absent:
+    def outcomes(self) -> Iterator[dict[str, Any]]:
+        """Yield every episode that is there, with its variant and run, and whether a page counts it (``scored``).
+
+        None does of a row with a training missing, or refused, nor on a task that is left out.
+        """
+        for variant, suite in product((*self.params.variants, *self.params.released), in_order(self.params.suites)):
+            run = self.run(variant, suite)
+            for number, (name, _) in self._asked(variant, suite).items():
+                if (self.folder / name / "episodes.parquet").exists():
+                    for row in _rows(self.folder / name, number):
+                        scored = isinstance(run, Run) and row["task"] not in run.left_out
+                        yield {**row, "suite": suite, "variant": variant, "run": name, "scored": scored}
+
+    def _asked(self, variant: str, suite: str) -> dict[int, tuple[str, str]]:
+        """Return name and stage of each rollout that a row is of, by the number of its training; nothing if none is asked for."""
         params = self.params
         if suite in params.suites and variant in params.released:
-            parts = {AUTHORS: (f"{variant}-{suite}", f"rollout_released@{variant}-{suite}")}
-        elif variant not in params.variants or suite not in params.suites or not params.variants[variant].rollout:
+            return {AUTHORS: (f"{variant}-{suite}", f"rollout_released@{variant}-{suite}")}
+        if variant not in params.variants or suite not in params.suites or not params.variants[variant].rollout:
+            return {}
+        asked = params.variants[variant]
+        names = {number: run_name(variant, suite, number) for number in asked.trainings}
+        return {number: (name, f"{asked.stage('rollout')}@{name}") for number, name in names.items()}
+
+    def _run(self, variant: str, suite: str) -> Run | Absent:
+        params, parts = self.params, self._asked(variant, suite)
+        if not parts:
             return Absent(f"rollout@{variant}-{suite}", planned=False)
-        else:
-            asked = params.variants[variant]
-            names = {number: run_name(variant, suite, number) for number in asked.trainings}
-            parts = {number: (name, f"{asked.stage('rollout')}@{name}") for number, name in names.items()}
         if missing := [
             stage for name, stage in parts.values() if not (self.folder / name / "episodes.parquet").exists()
         ]:

@@ -21,9 +21,10 @@ PAGES = {
     "runs": "Runs: from every number to its commands, params, data, weights, commits and machines",
 } | {name: f"{rates.title_of(name)}: {entry['contents']}" for name, entry in RATES.items()}
 RAW = {
-    "episodes.csv": "every episode of every training that a page shows",
+    "episodes.csv": "every episode of every training; `scored` is 1 where a page counts it",
     "trainings.csv": "every training's rate",
     "clips.csv": "every score of every predicted clip",
+    "distances.csv": "every distance of a set of clips, with the features that it was taken with",
 }
 
 
