@@ -17,6 +17,7 @@ from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.inputs.runs import AVERAGE, Absent, Rollouts, Run, groups
 from worldvla.reporting.markdown import page, table
 from worldvla.reporting.pages import forms
+from worldvla.reporting.pages.history import other_runs
 from worldvla.reporting.pictures import curves, forest
 from worldvla.reporting.provenance import link
 
@@ -101,6 +102,7 @@ def write_page(folder: Path, inputs: Inputs, name: str) -> None:
         _chart(folder, inputs, name, listed),
         *blocks,
         *[block for form in entry.get("forms", ()) for block in forms.FORMS[form](folder, inputs, listed)],
+        *other_runs(inputs, listed),
     )
     (folder / f"{name}.md").write_text(text, encoding="utf-8")
 

@@ -1,0 +1,58 @@
+"""The earlier runs of this repository beside the present one."""
+
+import pytest
+import yaml
+from reporting_inputs import cells, make_project, write_reports
+
+from worldvla.reporting.contents import RATES, variants
+from worldvla.reporting.pages.history import RUNS
+
+HEADING = "## Other runs of this table"
+
+
+@pytest.fixture
+def project(tmp_path):
+    return make_project(tmp_path)
+
+
+def test_a_row_reads_across_the_runs_and_ends_with_this_report(project):
+    text = (write_reports(project) / "table3.md").read_text().split(HEADING)[1]
+    assert cells(text, "Goal")[1:] == [*[run["reports"] for run in RUNS], "this report"]
+    assert cells(text, "row 1")[-1] == "8/20 = 40.0 %"
+    counts = [run["successes"]["goal"].get("action_world", "") for run in RUNS]
+    assert [cell.split(" = ")[0] for cell in cells(text, "row 2")[1:-1]] == counts
+    assert cells(text, "steps")[1:] == [*[str(run["steps"]) for run in RUNS], "100"]
+    assert cells(text, "seed")[-1] == "0"
+    assert cells(text, "machine")[-1] == "Abacus, 2 cores"
+    assert cells(text, "code")[-1] == "abc123"
+    assert "| row 1, longer" not in text  # no run has it
+
+
+def test_the_sentence_says_how_far_a_row_moves(project, monkeypatch):
+    before = [
+        {**RUNS[0], "successes": {"goal": {"action": "5/10", "action_chunk": "3/10"}}},
+        {**RUNS[0], "successes": {"goal": {"action": "7/10"}}},
+        {**RUNS[0], "scale": "paper", "successes": {"goal": {"action": "10/10"}}},
+    ]
+    monkeypatch.setattr("worldvla.reporting.pages.history.RUNS", before)
+    text = (write_reports(project) / "table3.md").read_text().split(HEADING)[1]
+    # 40 % in this report; a run of another scale stands in the table and not in the sentence. Row 3: 20 % and 30 %.
+    assert cells(text, "scale")[1:] == ["mini", "mini", "paper", "mini"]
+    assert text.endswith(
+        "At scale `mini` a row's rates lie 20.0 points apart in the mean over the rows, and 30.0 at most "
+        "(row 1: 40.0 to 70.0 %).\n"
+    )
+
+
+def test_a_page_without_earlier_runs_has_no_such_table(project, monkeypatch):
+    entry = "{rows: [{key: one, label: one, variant: new}], comparisons: [], title: t, contents: c, about: a}"
+    monkeypatch.setitem(RATES, "table9", yaml.safe_load(entry))
+    assert HEADING not in (write_reports(project) / "table9.md").read_text()
+
+
+def test_every_earlier_run_is_of_variants_that_there_are():
+    known = {name for page in RATES for name in variants(page)}
+    for run in RUNS:
+        for by_variant in run["successes"].values():
+            assert by_variant.keys() <= known
+            assert all(0 <= int(k) <= int(n) for k, n in (count.split("/") for count in by_variant.values()))
