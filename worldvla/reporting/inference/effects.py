@@ -47,7 +47,7 @@ class Effect:
         return f"{listed} training{'s' * (listed != '1')} per arm; expected {least}"
 
 
-def signed(value: float, unit: str) -> str:
+def signed(value: float, unit: str = "") -> str:
     """Return a difference with its sign and unit."""
     return f"{value:+.{2 if unit in ('dB', 'log odds') else 1}f} {unit}".rstrip()
 

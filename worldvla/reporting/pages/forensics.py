@@ -10,10 +10,9 @@ from worldvla.metrics import published_rates
 from worldvla.metrics.published_rates import Unpaired, chance_agreement, count, fitting, likeliest
 from worldvla.metrics.trainings import holm
 from worldvla.params.claims import SIGNIFICANCE
-from worldvla.reporting.inference.effects import signed
 from worldvla.reporting.inference.published import published
 from worldvla.reporting.inputs.runs import AVERAGE, SUITES
-from worldvla.reporting.markdown import folded, page, table
+from worldvla.reporting.pages.template import write
 
 ROLLOUTS = 50  # per task: section 4.1
 EPISODES = range(ROLLOUTS, 11 * ROLLOUTS, ROLLOUTS)  # of a row and suite, which has ten tasks at most
@@ -29,25 +28,30 @@ CLAIMED = {
 
 def write_page(folder: Path) -> None:
     """Write ``forensics.md``: the findings, then what they rest on, folded away but for the differences."""
-    compared = differences()
-    sections = [_differences(compared), _episodes(), _averages(), _claims(), _fvd(), _timing()]
-    text = page(
-        "# Forensics: what the paper's printed numbers say by themselves, without any run of ours",
-        "\n".join(f"- {finding}" for finding, *_ in sections),
-        "## Differences",
-        *sections[0][1:],
-        *[folded(title, *blocks[1:]) for title, blocks in zip(TITLES, sections[1:], strict=True)],
+    kinds = _Kind("tables 3, 5 and 6", _ablations()), _Kind("the rows of WorldVLA in table 2", _own_rates())
+    timing = _timing()
+    shortest, longest = timing[0], timing[-1]
+    write(
+        folder / "forensics.md",
+        significance=SIGNIFICANCE,
+        compared=differences(),
+        rollouts=ROLLOUTS,
+        kinds=kinds,
+        chances={num: chance_agreement(num) for num in EPISODES},
+        uncounted=[_counted(rate) for rate in kinds[0].rates if count(rate, kinds[0].num) is None],
+        counted=_counted,
+        suites=SUITES,
+        rows=_rows(),
+        averages=_averages(),
+        claims=[_Claimed(key, *rest) for key, rest in CLAIMED.items()],
+        fvd=_fvd(),
+        fvd_printed=_printed("fvd"),
+        timing=timing,
+        tokens=[1000 * one["time"].per_token for one in timing],
+        per_frame=1000 * (longest["time"].before - shortest["time"].before) / (longest["frames"] - shortest["frames"]),
+        tokens_per_action=TOKENS_PER_ACTION,
+        chunk=TABLE5_CHUNK,
     )
-    (folder / "forensics.md").write_text(text, encoding="utf-8")
-
-
-TITLES = (
-    "How many episodes, and every rate as a count",
-    "Averages recomputed",
-    "Claims of the text",
-    "FVD",
-    "Frames per second",
-)
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,11 @@ class Compared:
     episodes: int
     result: Unpaired
     corrected: float
+
+    @property
+    def needed(self) -> int | None:
+        """The n at which the same two rates, as one sample, would have p < 0.05; None: no n would do."""
+        return published_rates.episodes_needed(*self.rates)
 
     @property
     def reads(self) -> str:
@@ -100,44 +109,6 @@ def differences() -> list[Compared]:
     ]
 
 
-def _differences(compared: Sequence[Compared]) -> list[str]:
-    single = sum(one.result.p_value < SIGNIFICANCE for one in compared)
-    left = sum(one.corrected < SIGNIFICANCE for one in compared)
-    means = ", ".join(
-        f"{one.rows} {signed(one.result.difference, 'points')} ({_equal_p(one.result.p_value)}, {one.reads})"
-        for one in compared
-        if one.group == AVERAGE and one.table == "Table 3"
-    )
-    header = ["Table", "Rows", "Suite", "Rates", "n", "Verdict", "Difference", "95 % interval", "p", "Holm", "Needed"]
-    lines = []
-    for one in compared:
-        result, needed = one.result, published_rates.episodes_needed(*one.rates)
-        line = [one.table, one.rows, one.group, f"{one.rates[0]} and {one.rates[1]}", str(one.episodes), one.reads]
-        line += [signed(result.difference, "points"), f"{result.low:+.1f} to {result.high:+.1f}"]
-        lines.append([*line, _p(result.p_value), _p(one.corrected), "never" if needed is None else str(needed)])
-    averages, rest = ([line for line in lines if (line[2] == AVERAGE) is wanted] for wanted in (True, False))
-    return [
-        f"Differences: {single} of {len(compared)} have p < {SIGNIFICANCE} at the paper's own n, {left} still do when corrected "
-        f"for their number. Rows of table 3 on average: {means}. One training stands behind each row: none of this says how "
-        "much another training of the same row would change its rate.",
-        "n per row is what the rates give away (below); OpenVLA's is taken to be the same as WorldVLA's in table 2. Of a suite "
-        "the p is of the test of two proportions and the interval Newcombe's; of the average the suites are strata (Cochran, "
-        "Mantel and Haenszel). Both as if the episodes of the two rows were independent: if they share initial states, a paired "
-        f"test could be sharper. Holm's p is over all {len(compared)} lines. Needed is the n at which the same two rates, as one "
-        f"sample, would have p < {SIGNIFICANCE}.",
-        table(header, averages, right=header[6:]),
-        folded("Suite by suite", table(header, rest, right=header[6:])),
-    ]
-
-
-def _p(value: float) -> str:
-    return f"{value:.4f}" if 0.001 <= value < 0.01 else f"{value:.3f}" if value >= 0.001 else "< 0.001"
-
-
-def _equal_p(value: float) -> str:
-    return f"p {_p(value)}" if value < 0.001 else f"p = {_p(value)}"
-
-
 def _ablations() -> list[float]:
     """Return the distinct success rates of tables 3, 5 and 6, in percent and without averages."""
     rows = [*published("table3").values(), *published("table6").values()]
@@ -151,37 +122,22 @@ def _own_rates() -> list[float]:
     return sorted({row[suite] for row in rows for suite in SUITES})
 
 
-def _episodes() -> list[str]:
-    words, lines = [], []
-    for rates, place in ((_ablations(), "tables 3, 5 and 6"), (_own_rates(), "the rows of WorldVLA in table 2")):
-        num = likeliest(rates, EPISODES)
-        words.append(
-            f"{fitting(rates, num)[0]} of the {len(rates)} distinct rates of {place} are k/{num} ({num // ROLLOUTS} tasks of "
-            f"{ROLLOUTS} rollouts), where chance would give {chance_agreement(num) * len(rates):.1f}"
-        )
-    for num in EPISODES:
-        line = [str(num // ROLLOUTS), str(num), f"{100 * chance_agreement(num):.1f} %"]
-        for rates in (_ablations(), _own_rates()):
-            fits, chance = fitting(rates, num)
-            line += [f"{fits} of {len(rates)}", f"{chance:.1g}"]
-        lines.append(line)
-    header = ["Tasks", "Episodes", "A random rate", "Tables 3, 5, 6", "By chance", "WorldVLA", "There by chance"]
-    rows: list[tuple[str, str, dict[Any, Any]]] = []
-    for name in ("table2", "table3", "table6"):
-        rows += [(f"Table {name[-1]}", str(key), row) for key, row in published(name).items()]
+class _Kind:
+    """Distinct rates of the same number of episodes."""
+
+    def __init__(self, place: str, rates: Sequence[float]):
+        self.place, self.rates, self.num = place, rates, likeliest(rates, EPISODES)
+        self.chance = chance_agreement(self.num) * len(rates)
+        self.fits = {num: fitting(rates, num) for num in EPISODES}
+
+
+def _rows() -> list[tuple[str, str, dict[Any, Any]]]:
+    """Return table, row and rates by suite, of every row that has rates."""
+    tables = ("table2", "table3", "table6")
+    rows = [(f"Table {name[-1]}", str(key), row) for name in tables for key, row in published(name).items()]
     for key, cells in published("table5").items():
         rows += [("Table 5", f"{key}, frames: {num}", {"goal": cell["rate"]}) for num, cell in cells.items()]
-    counts = [[place, key, *[_counted(row.get(suite)) for suite in SUITES]] for place, key, row in rows]
-    others = [_counted(rate) for rate in _ablations() if count(rate, likeliest(_ablations(), EPISODES)) is None]
-    return [
-        f"Episodes: {'; '.join(words)}.",
-        "Distinct rates that are a count of so many episodes, and the probability that as many would be if the rates were "
-        "random; to take the smallest of ten is a choice after the fact. A count halfway between two printed rates fits both. "
-        f"Of the ablations' rates these are none: {', '.join(others) or 'all are'}.",
-        table(header, lines, right=header),
-        "The rows of table 2 other than WorldVLA's are of other models, whose numbers of rollouts may differ.",
-        table(["Table", "Row", *[suite.capitalize() for suite in SUITES]], counts),
-    ]
+    return rows
 
 
 def _counted(rate: float | None) -> str:
@@ -191,53 +147,37 @@ def _counted(rate: float | None) -> str:
     return f"{rate}: " + (", ".join(f"{k}/{episodes}" for k, episodes in found if k is not None) or "neither")
 
 
-def _averages() -> list[str]:
-    lines, verdicts = [], []
-    for name in ("table2", "table3", "table6"):
-        for key, row in published(name).items():
-            if AVERAGE in row:
-                mean = sum((Decimal(str(row[suite])) for suite in SUITES), Decimal(0)) / len(SUITES)
-                away = abs(mean - Decimal(str(row[AVERAGE])))
-                # The printed mean is off by half a digit; the mean of four printed rates by as much again.
-                verdicts.append(
-                    "yes" if away <= Decimal("0.05") else "if unrounded" if away <= Decimal("0.1") else "no"
-                )
-                lines.append([f"Table {name[-1]}", str(key), str(row[AVERAGE]), f"{mean:f}", f"{away:f}", verdicts[-1]])
-    explained = len(verdicts) - verdicts.count("no")
-    return [
-        f"Averages: {explained} of the {len(verdicts)} printed averages are the mean of their four suites, within rounding.",
-        "Rounding explains a distance of 0.05 from the mean of the printed rates, and of 0.1 if the mean was taken before the "
-        f"rates were rounded. The first explains {verdicts.count('yes')} of {len(verdicts)}, the second "
-        f"{verdicts.count('if unrounded')} more.",
-        table(["Table", "Row", "Printed", "Mean", "Apart", "Rounding"], lines, right=["Printed", "Mean", "Apart"]),
-    ]
+def _averages() -> list[dict[str, Any]]:
+    found = []
+    for place, key, row in _rows():
+        if AVERAGE in row:
+            mean = sum((Decimal(str(row[suite])) for suite in SUITES), Decimal(0)) / len(SUITES)
+            away = abs(mean - Decimal(str(row[AVERAGE])))
+            # The printed mean is off by half a digit; the mean of four printed rates by as much again.
+            rounding = "yes" if away <= Decimal("0.05") else "if unrounded" if away <= Decimal("0.1") else "no"
+            printed = {"printed": row[AVERAGE], "mean": f"{mean:f}", "apart": f"{away:f}"}
+            found.append({"table": place, "row": key, "rounding": rounding} | printed)
+    return found
 
 
-def _claims() -> list[str]:
-    rows, lines, short = published("table3"), [], []
-    groups = (*SUITES, AVERAGE)
-    for key, (words, pairs) in CLAIMED.items():
-        claim, spans = _range(published("section1")[key]), []
+class _Claimed:
+    """A claim of the text, and what table 3 has of it."""
+
+    def __init__(self, key: str, words: str, pairs: Sequence[tuple[int, int]]):
+        self.key, self.words, self.printed, rows = key, words, _printed(key), published("table3")
+        self.pairs = []
         for a, b in pairs:
-            changes = {group: rows[a][group] - rows[b][group] for group in groups}
-            relative = {group: 100 * changes[group] / rows[b][group] for group in groups}
-            cells = [f"{changes[group]:+.1f} ({relative[group]:+.0f} %)" for group in groups]
-            lines.append([words, claim, f"{a} against {b}", *cells, _inside(key, changes), _inside(key, relative)])
-            ends = f"{min(changes.values()):+.1f} to {max(changes.values()):+.1f} points"
-            spans.append(f"{ends}, {changes[AVERAGE]:+.1f} on average (row {a} against {b})")
-        short.append(f"{words}, printed {claim}: {' and '.join(spans)}")
-    header = ["Claim", "Printed", "Rows", *[group.capitalize() for group in groups]]
-    return [
-        f"Claims: {'; '.join(short)}.",
-        "Differences in points, in brackets relative to the second row. The text says neither which of the two it means nor "
-        "which rows; a change is inside a claim if it is so to the whole number. The text may also speak of figure 6, whose "
-        "numbers are not printed.",
-        table([*header, "Inside, points", "Inside, relative"], lines, right=header[3:]),
-    ]
+            changes = {group: rows[a][group] - rows[b][group] for group in (*SUITES, AVERAGE)}
+            relative = {group: 100 * change / rows[b][group] for group, change in changes.items()}
+            self.pairs.append({"rows": f"{a} against {b}", "changes": changes, "relative": relative})
+
+    def inside(self, changes: dict[str, float]) -> str:
+        """Return the suites on which a change is inside what is printed."""
+        return _inside(self.key, changes)
 
 
-def _range(claim: dict[str, float]) -> str:
-    low, high = claim["low"], claim["high"]
+def _printed(key: str) -> str:
+    low, high = (published("section1")[key][end] for end in ("low", "high"))
     return f"{low:+g} %" if low == high else f"{low:+g} to {high:+g} %"
 
 
@@ -246,39 +186,21 @@ def _inside(key: str, changes: dict[str, float]) -> str:
     return ", ".join(name for name, change in changes.items() if low - 0.5 <= round(change, 6) <= high + 0.5) or "none"
 
 
-def _fvd() -> list[str]:
-    world, joint, lines, short = published("table4")["world_model"], published("table4")["action_world_model"], [], []
-    for frames in world:
-        before, after = world[frames]["fvd"], joint[frames]["fvd"]
-        relative = 100 * (after - before) / before
+def _fvd() -> list[dict[str, Any]]:
+    found = []
+    for frames, row in published("table4")["world_model"].items():
+        world, joint = row["fvd"], published("table4")["action_world_model"][frames]["fvd"]
+        relative = 100 * (joint - world) / world
         inside = "no" if _inside("fvd", {"fvd": relative}) == "none" else "yes"
-        lines.append([str(frames), f"{before}", f"{after}", f"{after - before:+.1f}", f"{relative:+.1f} %", inside])
-        short.append(f"{relative:+.1f} % at {frames} frames")
-    claim = _range(published("section1")["fvd"])
-    header = ["Frames", "World model", "Action world model", "Change", "Relative", f"Is {claim}"]
-    return [
-        f"FVD, printed {claim}: {' and '.join(short)}.",
-        "Lower is better. The number of clips is not stated and there is one run per model, so no interval can be given.",
-        table(header, lines, right=header[:-1]),
-    ]
+        found.append({"frames": frames, "world": world, "joint": joint, "relative": relative, "inside": inside})
+    return found
 
 
-def _timing() -> list[str]:
-    without, chunks = published("table5")["without_chunking"], published("table5")["with_chunking"]
-    times, lines = {}, []
-    for frames, cells in without.items():
-        both = cells["fps"], chunks[frames]["fps"]
-        time = times[frames] = published_rates.query_time(*both, TABLE5_CHUNK, TOKENS_PER_ACTION)
-        lines.append([str(frames), *map(str, both), f"{1000 * time.per_token:.1f} ms", f"{1000 * time.before:.0f} ms"])
-    tokens, (fewest, most) = [1000 * time.per_token for time in times.values()], (min(times), max(times))
-    frame = 1000 * (times[most].before - times[fewest].before) / (most - fewest)
-    header = ["Frames of the history", "FPS, no chunks", "FPS, chunks", "Per token", "Before the first token"]
-    return [
-        f"Speed, an inference: table 5's frames per second imply {min(tokens):.1f} to {max(tokens):.1f} ms per decoded "
-        f"token and {frame:.0f} ms per further frame of the history.",
-        "Solved per line from FPS = K / (p + n t), with t per token, p before the first one, and "
-        f"n = {TOKENS_PER_ACTION} K + 1 tokens for K = 1 and K = {TABLE5_CHUNK} actions. The paper states neither this "
-        "formula nor the GPU; that the same t comes out of every line, within "
-        f"{100 * (max(tokens) / min(tokens) - 1):.0f} %, is what speaks for it.",
-        table(header, lines, right=header),
-    ]
+def _timing() -> list[dict[str, Any]]:
+    """Return, by the frames of the history, both speeds and what they imply of a token and of all before the first one."""
+    found = []
+    for frames, cells in published("table5")["without_chunking"].items():
+        fps = cells["fps"], published("table5")["with_chunking"][frames]["fps"]
+        time = published_rates.query_time(*fps, TABLE5_CHUNK, TOKENS_PER_ACTION)
+        found.append({"frames": frames, "fps": fps, "time": time})
+    return found

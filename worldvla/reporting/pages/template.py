@@ -1,0 +1,54 @@
+"""Pages from templates: a page's words and tables stand in the file beside its module, the numbers come from the module.
+
+A template is markdown with Jinja's ``{{ values }}``. A paragraph, an item and a row may break anywhere; tables need no alignment.
+"""
+
+import re
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from worldvla.reporting.inference import effects
+from worldvla.reporting.markdown import aligned
+from worldvla.reporting.provenance import link
+
+# How a line of its own begins: a row, a heading, a tag, a picture, an item. Any other goes on with the line before it.
+BEGINS = re.compile(r"\| |#|</?\w|!\[|- |\d+\. ")
+
+
+def _shown(value: object) -> str:
+    """Return a value as it stands in a page; in a table's cell ``|`` is escaped, which a block of lines may hold."""
+    text = "" if value is None else str(value)
+    return text if "\n" in text else text.replace("|", "\\|")
+
+
+def p_words(value: float) -> str:
+    """Return a p value as it is printed."""
+    return f"{value:.4f}" if 0.001 <= value < 0.01 else f"{value:.3f}" if value >= 0.001 else "< 0.001"
+
+
+ENVIRONMENT = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    undefined=StrictUndefined,
+    finalize=_shown,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+ENVIRONMENT.filters |= {"signed": effects.signed, "span": effects.span, "link": link, "p": p_words}
+
+
+def write(path: Path, template: str = "", **values: object) -> None:
+    """Write a page of the template of its name, or of another one."""
+    blocks = ENVIRONMENT.get_template(f"{template or path.stem}.md.j2").render(values).split("\n\n")
+    path.write_text("\n\n".join(filter(None, map(_block, blocks))) + "\n", encoding="utf-8")
+
+
+def _block(text: str) -> str:
+    """Return a block as the page has it: a table aligned, lists and headings line by line, a paragraph in one line."""
+    lines: list[str] = []
+    for line in filter(None, (" ".join(line.split()) for line in text.splitlines())):
+        if lines and not BEGINS.match(line):
+            lines[-1] += f" {line}"
+        else:
+            lines.append(line)
+    return aligned(lines) if lines and lines[0].startswith("|") else "\n".join(lines)
