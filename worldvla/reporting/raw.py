@@ -43,7 +43,7 @@ def write(folder: Path, inputs: Inputs) -> None:
     _write(folder / "distances.csv", dict.fromkeys((*CLIP, *(sets[0] if sets else ()))), sets)
     success = {
         suite: {
-            name: round(rate([run]), 1)
+            name: round(rate(inputs.params, [run]).value, 1)
             for row in RATES["table3"]["rows"]
             for name in [row["variant"]]
             if not isinstance(run := inputs.rollouts.run(name, suite), Absent)

@@ -251,14 +251,15 @@ def _clips(params: ReportParams, claim: Claim, metrics: Mapping[str, VideoMetric
         return Outcome("", "not run", (), why="no clips of this length")
     horizon = claim.frames if claim.frames in ours else ours[0]
     unit = "dB" if claim.metric == "psnr" else ""
-    effect = effects.clips(params, metrics, claim.variants, horizon, claim.metric, unit=unit)
+    sides = [(name, "true") for name in claim.variants]
+    effect = effects.clips(params, metrics, sides, horizon, claim.metric, unit=unit)
     compared = (*claim.variants, horizon, claim.metric)
     margin = params.claims.margin_db if unit else 0.0  # none is stated for FVD: nothing is too small to matter there
     found = _judged(params, claim, "", compared, effect, paper_effect(claim, ()), margin)
-    other = effects.clips(params, metrics, claim.variants, horizon, "ssim", 100, "x100") if unit else ""
+    other = effects.clips(params, metrics, sides, horizon, "ssim", 100, "x100") if unit else ""
     if isinstance(other, str):
         return found
-    return replace(found, also=f"SSIM {other.words} ({effects.span(effects.interval_of(other.trainings), 'x100')})")
+    return replace(found, also=f"SSIM {other.words} ({effects.span(other.over, 'x100')})")
 
 
 def _judged(
@@ -275,8 +276,8 @@ def _judged(
         return Outcome(place, "not run", compared, why=effect, paper=paper)
     # An effect as large as the paper's is never too small to matter; that there is none is judged by the margin alone.
     margin = margin if paper is None or claim.denied else min(margin, abs(paper) / 2)
-    if few := effect.too_few(params.claims.trainings):
-        return Outcome(place, "too few trainings", compared, effect, few, paper, margin)
+    if effect.too_few:
+        return Outcome(place, "too few trainings", compared, effect, effect.too_few, paper, margin)
     if effect.trainings is None:
         return Outcome(place, "open", compared, effect, "no two trainings differ: no interval", paper, margin)
     reads = verdict(claim, effect.trainings.low, effect.trainings.high, margin)

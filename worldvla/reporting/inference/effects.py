@@ -1,9 +1,9 @@
-"""How far models lie apart: over their trainings, which decides, and over initial states or clips, which stands beside it."""
+"""Our numbers and how far they lie apart: over trainings, which decides, and over initial states or clips, which stands beside it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log
-from statistics import fmean
+from statistics import fmean, stdev
 
 import numpy as np
 
@@ -16,8 +16,77 @@ from worldvla.reporting.inputs.clips import FVD, Clip, VideoMetrics, gap
 from worldvla.reporting.inputs.runs import Absent, Rollouts, Run
 
 NOTHING_SHARED = "no initial state in common"
+ONE_CLIP = "one clip: no interval"
 NO_SCORE = "not computed: weights absent"
 Term = tuple[str, str]  # two variants: what the first has more than the second
+Side = tuple[str, str]  # of clips: who predicted them, and from which actions: true, shuffled, or none
+Ends = tuple[float, float]  # of an interval
+Arm = tuple[float, Sequence[float]]  # a weight and the numbers of a model's trainings
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A success rate in percent, or a score of clips; of several suites the mean over them."""
+
+    value: float
+    beside: Ends | None  # its interval over initial states or clips; of one clip there is none
+    own: Sequence[Sequence[float]]  # each training's number, suite by suite; nothing of a baseline
+    significance: float  # of the interval over trainings
+    unit: str = ""
+
+    @property
+    def over(self) -> Ends | None:
+        """Its interval over trainings."""
+        arms = [(1 / len(self.own), numbers) for numbers in self.own]
+        return interval_of(contrast(arms, self.significance)) if arms else None
+
+    @property
+    def spreads(self) -> list[float | None]:
+        """How far single trainings spread, suite by suite; None where there is one."""
+        return [stdev(numbers) if len(numbers) > 1 else None for numbers in self.own]
+
+    @property
+    def lone(self) -> Sequence[float]:
+        """Each training's number, where there is one suite."""
+        return self.own[0] if len(self.own) == 1 else ()
+
+    def __str__(self) -> str:
+        """Return the number, its interval over initial states or clips, and the spread of the trainings in one cell."""
+        decimals, unit = (1, " %") if self.unit == "%" else (2, "")
+        ends = " to ".join(f"{end:.{decimals}f}" for end in self.beside) if self.beside else ONE_CLIP
+        spreads = [one for one in self.spreads if one is not None]
+        spread = f"; SD {fmean(spreads):.{decimals}f}" if spreads and self.beside else ""
+        return f"{self.value:.{decimals}f}{unit} ({ends}){spread}"
+
+
+def rate(params: ReportParams, runs: Sequence[Run]) -> Measured:
+    """Return a success rate: the mean over the trainings of a suite, then over suites.
+
+    The interval is Wilson's of each suite, a state counted once however many trainings tried it, joined over suites.
+    """
+    parts, own = [], [list(run.rates().values()) for run in runs]
+    for run in runs:
+        solved, num = sum(run.states.values()), len(run.states)
+        parts.append((1 / len(runs), Difference(solved / num, *wilson(min(solved, num), num))))
+    found = combined(parts)
+    ends = 100 * max(0.0, found.low), 100 * min(1.0, found.high)
+    return Measured(fmean(map(fmean, own)), ends, own, params.claims.significance, "%")
+
+
+def score(
+    params: ReportParams, suite: VideoMetrics, side: Side, horizon: int, column: str, factor: float
+) -> Measured | str:
+    """Return the mean score of clips, with the bootstrap interval of a clip's mean over trainings, or why there is none."""
+    found = _scores(params, suite, side, horizon, column)
+    if isinstance(found, str):
+        return found
+    values = factor * np.array([list(one.values()) for one in found], np.float64)
+    means = values.mean(axis=0)
+    if wrong := int((~np.isfinite(means)).sum()):
+        return f"not a number in {wrong} of {means.size} scores"
+    ends = mean_interval(means, params.seed) if means.size > 1 else None
+    own = [values.mean(axis=1).tolist()] if suite.trainings(side[0]) and side[1] == "true" else []
+    return Measured(float(means.mean()), ends, own, params.claims.significance)
 
 
 @dataclass(frozen=True)
@@ -29,8 +98,9 @@ class Effect:
     trainings: Contrast | None  # its interval over trainings; None where an arm has one, or no two differ
     num_trainings: tuple[int, ...]  # of each variant that is compared, the same on every suite
     # The interval over initial states or clips, of these trainings alone; none of two pairs, which share the states.
-    beside: tuple[float, float] | None
+    beside: Ends | None
     num: int  # initial states or clips that all have
+    least: int  # trainings of each arm that a verdict needs
     means: tuple[float, float]  # of the first and of the second; of two pairs, by how much each differs
     notes: tuple[str, ...] = ()  # what else differs between them
 
@@ -39,53 +109,54 @@ class Effect:
         """The effect with its unit."""
         return signed(self.value, self.unit)
 
-    def too_few(self, least: int) -> str:
-        """How many trainings there are where an arm has fewer than so many, and a verdict is not given; else nothing."""
-        if min(self.num_trainings) >= least:
+    @property
+    def over(self) -> Ends | None:
+        """Its interval over trainings."""
+        return interval_of(self.trainings)
+
+    @property
+    def too_few(self) -> str:
+        """How many trainings there are where an arm has too few, and a verdict is not given; else nothing."""
+        if min(self.num_trainings) >= self.least:
             return ""
         listed = " and ".join(str(num) for num in dict.fromkeys(self.num_trainings))
-        return f"{listed} training{'s' * (listed != '1')} per arm; expected {least}"
+        return f"{listed} training{'s' * (listed != '1')} per arm; expected {self.least}"
+
+    @property
+    def reads(self) -> str:
+        """What it says of the first: higher, lower or open; and what else differs."""
+        if self.too_few:
+            way = f"too few trainings: {self.too_few}"
+        elif self.trainings is None or self.trainings.low <= 0 <= self.trainings.high:
+            way = "open"
+        else:
+            way = "higher" if self.value > 0 else "lower"
+        return "; ".join([way, *self.notes])
+
+
+def decimal(value: float, unit: str = "", sign: str = "") -> str:
+    """Return a number with the decimals of its unit."""
+    return f"{value:{sign}.{2 if unit in ('dB', 'log odds') else 1}f}"
 
 
 def signed(value: float, unit: str = "") -> str:
     """Return a difference with its sign and unit."""
-    return f"{value:+.{2 if unit in ('dB', 'log odds') else 1}f} {unit}".rstrip()
+    return f"{decimal(value, unit, '+')} {unit}".rstrip()
 
 
-def span(ends: tuple[float, float] | None, unit: str = "points") -> str:
+def span(ends: Ends | None, unit: str = "points") -> str:
     """Return an interval in words; why there is none."""
-    if ends is None:
-        return "no interval"
-    low, high = (signed(end, unit).removesuffix(unit).strip() for end in ends)
-    return f"{low} to {high}"
+    return " to ".join(decimal(end, unit, "+") for end in ends) if ends else "no interval"
 
 
-def between(ends: tuple[float, float] | None) -> str:
+def between(ends: Ends | None) -> str:
     """Return the interval of a rate in percent; nothing where there is none."""
     return f"{ends[0]:.1f} to {ends[1]:.1f}" if ends else ""
 
 
-def interval_of(found: Contrast | None) -> tuple[float, float] | None:
+def interval_of(found: Contrast | None) -> Ends | None:
     """Return the ends of an interval over trainings, if there is one."""
     return (found.low, found.high) if found else None
-
-
-def rate_interval(runs: Sequence[Run]) -> tuple[float, float]:
-    """Return the 95 % interval of a success rate over initial states, in percent.
-
-    Wilson's of each suite, a state counted once however many trainings tried it, joined over suites.
-    """
-    parts = []
-    for run in runs:
-        solved, num = sum(run.states.values()), len(run.states)
-        parts.append((1 / len(runs), Difference(solved / num, *wilson(min(solved, num), num))))
-    found = combined(parts)
-    return 100 * max(0.0, found.low), 100 * min(1.0, found.high)
-
-
-def rate(runs: Sequence[Run]) -> float:
-    """Return a success rate in percent: the mean over the trainings of a suite, then over suites."""
-    return fmean(fmean(run.rates().values()) for run in runs)
 
 
 def steps(params: ReportParams, variant: str) -> float:
@@ -115,55 +186,48 @@ def rates(
         suites: compared one by one, each with the same weight.
         unit: points, or log odds of each training's rate, half an episode added to either outcome.
     """
-    arms: list[tuple[float, Sequence[float]]] = []
-    parts: list[tuple[float, Difference]] = []
+    arms, parts = list[list[Arm]](), list[tuple[float, Difference]]()
     num, counts, notes = 0, dict[str, int](), []
-    for sign, (one, other) in zip((1, -1), terms, strict=False):
-        notes.append(confounded(params, one, other))
-        pair = [rollouts.all_of(name, suites) for name in (one, other)]
-        for runs in pair:
-            if isinstance(runs, Absent):
-                return str(runs)
-        for first, second in zip(*[runs for runs in pair if not isinstance(runs, Absent)], strict=True):
-            if unlike := _unlike(params, first, second):
+    for sign, term in zip((1, -1), terms, strict=False):
+        pair = [rollouts.all_of(name, suites) for name in term]
+        ran = [runs for runs in pair if not isinstance(runs, Absent)]
+        if len(ran) < len(pair):
+            return next(str(runs) for runs in pair if isinstance(runs, Absent))
+        sides: list[list[Arm]] = [[], []]
+        for runs in zip(*ran, strict=True):
+            if unlike := _unlike(params, *runs):
                 return unlike
-            a, b = first.states, second.states
-            shared = [state for state in a if state in b]
+            shared = [state for state in runs[0].states if state in runs[1].states]
             if not shared:
                 return NOTHING_SHARED
             weight = sign / len(suites)
-            parts.append((weight, paired(np.array([a[s] for s in shared]), np.array([b[s] for s in shared]))))
-            for share, run in ((weight, first), (-weight, second)):
+            solved = [run.states for run in runs]
+            parts.append((weight, paired(*(np.array([states[one] for one in shared]) for states in solved))))
+            for side, share, run in zip(sides, (weight, -weight), runs, strict=True):
                 found = list(run.rates(shared).values())
                 counts[run.variant] = len(found)
-                arms.append((share, found if unit == "points" else [_log_odds(one, len(shared)) for one in found]))
+                side.append((share, found if unit == "points" else [_log_odds(one, len(shared)) for one in found]))
             num += len(shared)
-    means = (_mean(arms, 1), _mean(arms, -1))
-    beside = None
-    if len(terms) == 1:
-        episodes = combined(parts)
-        beside = (100 * episodes.low, 100 * episodes.high)
-    else:
-        size = 2 * len(suites)
-        means = (_sum(arms[:size]), -_sum(arms[size:]))
+        arms += sides
+        notes.append(confounded(params, *term))
+    beside = combined(parts)
+    # Of two pairs: how far each differs.
+    first, second = arms if len(terms) == 1 else (arms[0] + arms[1], arms[2] + arms[3])
     return Effect(
         unit,
-        _sum(arms),
-        contrast(arms, params.claims.significance),
+        _sum(first + second),
+        contrast(first + second, params.claims.significance),
         tuple(counts.values()),
-        beside,
+        (100 * beside.low, 100 * beside.high) if len(terms) == 1 else None,
         num // len(terms),
-        means,
+        params.claims.trainings,
+        (_sum(first), -_sum(second)),
         tuple(dict.fromkeys(filter(None, notes))),
     )
 
 
-def _sum(arms: Sequence[tuple[float, Sequence[float]]]) -> float:
+def _sum(arms: Sequence[Arm]) -> float:
     return sum(weight * fmean(numbers) for weight, numbers in arms)
-
-
-def _mean(arms: Sequence[tuple[float, Sequence[float]]], sign: int) -> float:
-    return fmean(fmean(numbers) for weight, numbers in arms if weight * sign > 0)
 
 
 def _log_odds(percent: float, episodes: int) -> float:
@@ -187,69 +251,73 @@ def _unlike(params: ReportParams, first: Run, second: Run) -> str:
 def clips(
     params: ReportParams,
     metrics: Mapping[str, VideoMetrics | Absent],
-    variants: Sequence[str],
+    sides: Sequence[Side],
     horizon: int,
     column: str,
     factor: float = 1.0,
     unit: str = "dB",
 ) -> Effect | str:
-    """Compare a score of two models on the clips that both have, or say why that is not possible.
+    """Compare a score on the clips that both have, or say why that is not possible.
 
     Args:
         params: what the reports are about.
         metrics: by suite; each has the same weight.
-        variants: the first and the second.
+        sides: the first and the second.
         horizon: length of the clips in frames.
         column: of clips.parquet; fvd, the distance of the sets, has no interval over clips.
         factor: by which the score is multiplied.
         unit: of the score then.
     """
-    arms, parts, num, counts = [], [], 0, dict[str, int]()
+    arms: list[list[Arm]] = [[], []]
+    parts, num, counts = [], 0, dict[Side, int]()
     for suite in metrics.values():
         if isinstance(suite, Absent):
             return str(suite)
-        found = [_scores(suite, name, horizon, column) for name in variants]
-        for name, trainings in zip(variants, found, strict=True):
-            if not trainings:
-                return NO_SCORE if suite.trainings(name) else str(gap(params, suite, name))
-            counts[name] = len(trainings)
-        shared = [clip for clip in found[0][0] if all(clip in one for trainings in found for one in trainings)]
+        found = [_scores(params, suite, side, horizon, column) for side in sides]
+        known = [one for one in found if not isinstance(one, str)]
+        if len(known) < len(found):
+            return next(one for one in found if isinstance(one, str))
+        counts |= {side: len(one) for side, one in zip(sides, known, strict=True)}
+        shared = [clip for clip in known[0][0] if all(clip in one for trainings in known for one in trainings)]
         if not shared:
             return "no clip in common"
-        values = [np.array([[one[clip] for clip in shared] for one in trainings], float) for trainings in found]
+        values = [np.array([[one[clip] for clip in shared] for one in trainings], float) for trainings in known]
         if wrong := sum(int((~np.isfinite(one)).sum()) for one in values):
             return f"not a number in {wrong} of {sum(one.size for one in values)} scores"
-        arms += [
-            (sign / len(metrics), (factor * one.mean(axis=1)).tolist())
-            for sign, one in zip((1, -1), values, strict=True)
-        ]
+        for side, sign, one in zip(arms, (1, -1), values, strict=True):
+            side.append((sign / len(metrics), (factor * one.mean(axis=1)).tolist()))
         differences = factor * (values[0].mean(axis=0) - values[1].mean(axis=0))
         if len(shared) > 1:
             ends = mean_interval(differences, params.seed)
             parts.append((1 / len(metrics), Difference(float(differences.mean()), *ends)))
-        distance = suite.distance(variants[0], "true", horizon) if column == "fvd" else None
+        distance = suite.distance(sides[0][0], "true", horizon) if column == "fvd" else None
         num += distance["num_clips"] if distance else len(shared)
     together = combined(parts)
     return Effect(
         unit,
-        _sum(arms),
-        contrast(arms, params.claims.significance),
+        _sum(arms[0] + arms[1]),
+        contrast(arms[0] + arms[1], params.claims.significance),
         tuple(counts.values()),
         (together.low, together.high) if len(parts) == len(metrics) else None,
         num,
-        (_mean(arms, 1), _mean(arms, -1)),
-        tuple(filter(None, [confounded(params, variants[0], variants[1])])),
+        params.claims.trainings,
+        (_sum(arms[0]), -_sum(arms[1])),
+        tuple(filter(None, [confounded(params, *(name for name, _ in sides))])),
     )
 
 
-def _scores(suite: VideoMetrics, variant: str, horizon: int, column: str) -> Sequence[Mapping[Clip, float]]:
-    """Return a score by clip of each training, or the distance of each training's set; nothing where one is not computed."""
-    names = [model_name(variant, number) for number in suite.trainings(variant)]
+def _scores(
+    params: ReportParams, suite: VideoMetrics, side: Side, horizon: int, column: str
+) -> Sequence[Mapping[Clip, float]] | str:
+    """Return a score by clip of each training, or the distance of each training's set; why there is none where one is missing."""
+    source, actions = side
+    names = [model_name(source, number) for number in suite.trainings(source)] or [source]
     if column == "fvd":
-        rows = [suite.distance(name, "true", horizon) for name in names]
-        found = [{("", ""): float(row["distance"])} for row in rows if row and row["extractor"] == FVD]
+        rows = [suite.distance(name, actions, horizon) for name in names]
+        scores = [{("", ""): row["distance"] if row["extractor"] == FVD else None} if row else {} for row in rows]
     else:
-        scores = [suite.scores(name, "true", horizon, column) for name in names]
-        known = [{clip: value for clip, value in one.items() if value is not None} for one in scores]
-        found = [one for one, all_of in zip(known, scores, strict=True) if one and len(one) == len(all_of)]
-    return found if len(found) == len(names) else []
+        scores = [suite.scores(name, actions, horizon, column) for name in names]
+    if not all(scores):
+        return str(gap(params, suite, source))
+    known = [{clip: value for clip, value in one.items() if value is not None} for one in scores]
+    return known if known == scores else NO_SCORE

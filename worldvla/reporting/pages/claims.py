@@ -4,64 +4,57 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from worldvla.params.claims import ClaimsParams
-from worldvla.reporting.inference.claims import CLAIMS, VERDICTS, Judged, Outcome, Verdict, paper_effect
-from worldvla.reporting.inference.effects import interval_of, span
+from worldvla.reporting.inference.claims import CLAIMS, VERDICTS, Claim, Judged, Outcome, Verdict, paper_effect
+from worldvla.reporting.inference.effects import span
 from worldvla.reporting.inference.published import comparability
 from worldvla.reporting.inputs.everything import Inputs
-from worldvla.reporting.inputs.runs import SUITES
-from worldvla.reporting.markdown import page, table
+from worldvla.reporting.inputs.runs import SUITES, Absent
 from worldvla.reporting.pages.rates import tasks
+from worldvla.reporting.pages.template import write
 from worldvla.reporting.pictures import forest
 
-# Thresholds, when they were committed, and which results were known then: commits of this repository.
-STATED_VALUES = ClaimsParams(significance=0.05, margin_points=3.0, margin_db=0.1, trainings=3, power=0.8)
-STATED = (
-    "Stated: the level of 5 % and the margins on 2026-11-21 (commit 6fee96f), when rows 1, 3 and 4 of table 3 had been seen on the "
-    "goal suite (6963145); the trainings as the sample, three of them at least, and the margin of half the paper's effect on "
-    "2026-11-28, when one training of every row had been seen (3275f9b). Recipes were tuned on initial states that are reported."
-)
+# The thresholds that the page says when this repository stated them, and which results were known then.
+STATED = ClaimsParams(significance=0.05, margin_points=3.0, margin_db=0.1, trainings=3, power=0.8)
 
 
 def write_page(folder: Path, inputs: Inputs, judged: Mapping[str, Judged]) -> None:
     """Write ``claims.md``: each claim with its comparisons, the verdict and what could have been found."""
-    params, settings = inputs.params, inputs.params.claims
-    level = f"{100 * (1 - settings.significance):g} %"
-    text = page(
-        f"# Claims of the paper at scale `{params.scale}`: the verdict on each, and by what",
-        f"{tally(judged)} {inputs.about} Suites: {', '.join(params.suites)}. {scored(inputs)} Our numbers and the paper's are "
-        f"{comparability(params)}. The claims are judged all the same, for they are about directions; the verdicts are about "
-        "this benchmark, this scale and these initial states.",
-        "An effect is the first's value minus the second's; of several suites the mean of theirs, each with the same weight. The "
-        f"sample is the trainings: the interval over trainings is that of Welch's t on their rates, two-sided, {level}, and "
-        "decides. The interval over initial states (Newcombe's for paired rates) or clips (bootstrap) stands beside it: it is for "
-        "these trainings and decides nothing. The first rule that is met:",
-        f"- too few trainings: fewer than {settings.trainings} of either model.\n"
-        "- holds: the interval over trainings lies wholly on the claimed side of zero.\n"
-        "- opposite: it lies wholly on the other side.\n"
-        f"- too small to matter: it lies wholly within the margin, {settings.margin_points:g} points or {settings.margin_db:g} dB "
-        "to either side, but never more than half the paper's effect.\n"
-        "- open: none of these, or no interval, for no two trainings differ.\n"
-        "- not run: there is nothing to compare; the cell says why.",
-        "Where the claim is that the first is *not* better (four frames with chunks, video prediction), it holds where the interval "
-        "lies below the margin, and the opposite where it lies above zero. A claim about every suite or length holds if it does on "
-        "each, the paper's four suites among them, and one counterexample is enough against it, an effect that is too small among "
-        "them; one about some suite is the other way round. Growth is judged in points and in log odds, and the two have to agree; "
-        "in log odds, and of FVD, no margin is stated, and nothing is too small.",
-        f"p is corrected after Holm for the distinct comparisons of this page, {_distinct(judged)}; a verdict that the correction "
-        "does not leave says so; that an effect lies below the margin is no test against zero, and has none. Power: the smallest effect that so many trainings find with a chance of "
-        f"{settings.power:g}, given their spread, and the trainings of each model that the paper's effect (without one, the margin) "
-        "would need.",
-        STATED if settings == STATED_VALUES else "The thresholds are not those that this repository stated beforehand.",
-        *[block for verdict in VERDICTS for block in _section(inputs, judged, verdict)],
+    outcomes = [outcome for one in judged.values() for outcome in one.outcomes]
+    write(
+        folder / "claims.md",
+        params=inputs.params,
+        settings=inputs.params.claims,
+        as_stated=inputs.params.claims == STATED,
+        about=inputs.about,
+        tally=tally(judged),
+        scored=scored(inputs),
+        comparable=comparability(inputs.params),
+        distinct=len({one.compared for one in outcomes if one.corrected is not None}),
+        by_verdict=by_verdict(judged),
+        paper=_paper,
     )
-    (folder / "claims.md").write_text(text, encoding="utf-8")
+
+
+def _paper(claim: Claim, outcome: Outcome) -> str:
+    return claim.says if outcome.paper is None else f"{outcome.paper:+.{2 if claim.metric else 1}f}"
+
+
+def by_verdict(judged: Mapping[str, Judged]) -> dict[Verdict, list[Judged]]:
+    """Return the claims of each verdict that there is."""
+    found: dict[Verdict, list[Judged]] = {}
+    for verdict in VERDICTS:
+        if claims := [one for one in judged.values() if one.verdict == verdict]:
+            found[verdict] = claims
+    return found
 
 
 def scored(inputs: Inputs) -> str:
     """Return the sentences on how many tasks the claims are of."""
     rollouts, suites = inputs.rollouts, inputs.params.suites
     names = {name for claim in CLAIMS.values() for name in claim.variants if claim.compares != "images"}
-    sentence = tasks(inputs.params, [rollouts.all_of(name, suites) for name in sorted(names)])
+    sentence = tasks(
+        inputs.params, [runs for name in sorted(names) if not isinstance(runs := rollouts.all_of(name, suites), Absent)]
+    )
     return f"{sentence} Models of table 2 are trained and scored on every task." if sentence else ""
 
 
@@ -105,12 +98,11 @@ def _notes(one: Judged) -> str:
 
 def lists(judged: Mapping[str, Judged]) -> list[str]:
     """Return the claims of the first page by verdict, one line each."""
-    blocks = []
-    for verdict in VERDICTS:
-        lines = [f"- {_line(one)}" for one in judged.values() if one.verdict == verdict]
-        if lines:
-            blocks += [f"### {verdict.capitalize()}", "\n".join(lines)]
-    return blocks
+    return [
+        block
+        for verdict, claims in by_verdict(judged).items()
+        for block in (f"### {verdict.capitalize()}", "\n".join(f"- {_line(one)}" for one in claims))
+    ]
 
 
 def _line(one: Judged) -> str:
@@ -119,7 +111,7 @@ def _line(one: Judged) -> str:
     for outcome in one.outcomes:
         words = outcome.why or "open"
         if outcome.effect:
-            words = f"{outcome.effect.words} ({span(interval_of(outcome.effect.trainings), outcome.effect.unit)})"
+            words = f"{outcome.effect.words} ({span(outcome.effect.over, outcome.effect.unit)})"
             words += f", {outcome.also}" if outcome.also else ""
         effects.append(f"{outcome.place}: {words}" if outcome.place else words)
     extra = one.words.removeprefix(one.verdict).lstrip(": ")
@@ -127,72 +119,20 @@ def _line(one: Judged) -> str:
     return f"{one.claim.claim}: {'; '.join(effects)}{f' [{extra}]' if extra else ''}{same}"
 
 
-def _distinct(judged: Mapping[str, Judged]) -> int:
-    found = {outcome.compared for one in judged.values() for outcome in one.outcomes if outcome.corrected is not None}
-    return len(found)
-
-
-def _section(inputs: Inputs, judged: Mapping[str, Judged], verdict: Verdict) -> list[str]:
-    chosen = [one for one in judged.values() if one.verdict == verdict]
-    if not chosen:
-        return []
-    header = [
-        "Verdict",
-        "Claim",
-        "Ours",
-        "Over trainings",
-        "Beside",
-        "Paper",
-        "Paper's inside ours",
-        "p, Holm",
-        "Power",
-    ]
-    lines = [_cells(inputs, one, outcome) for one in chosen for outcome in one.outcomes]
-    return [f"## {verdict.capitalize()}", table(header, lines, right=["p, Holm"])]
-
-
-def _cells(inputs: Inputs, one: Judged, outcome: Outcome) -> list[str]:
-    """Return the cells of a comparison; of a claim with several, each has its own verdict beside the claim's."""
-    several, effect, claim = len(one.outcomes) > 1, outcome.effect, one.claim
-    words = f"{one.words}; here {outcome.verdict}" if several else one.words
-    name = f"{claim.claim}{f' ({outcome.place})' if several else ''}; {claim.where}"
-    paper = claim.says
-    if outcome.paper is not None:
-        paper = f"{outcome.paper:+.{2 if claim.metric else 1}f}"
-    if effect is None:
-        return [words, name, outcome.why, "", "", paper, "", "", ""]
-    decimals = 2 if effect.unit in ("dB", "log odds") else 1
-    means = f"{effect.means[0]:.{decimals}f} against {effect.means[1]:.{decimals}f}, n = {effect.num}"
-    ours = "; ".join(filter(None, [effect.words, means, outcome.also, outcome.why]))
-    beside = span(effect.beside, effect.unit) if effect.beside else ""
-    p_value = "" if outcome.corrected is None else f"{outcome.corrected:.3f}"
-    over = span(interval_of(effect.trainings), effect.unit)
-    return [words, name, ours, over, beside, paper, outcome.inside, p_value, outcome.power(inputs.params)]
-
-
-def draw(folder: Path, judged: Mapping[str, Judged]) -> str:
-    """Draw the forest plot of all effects in points; return the block that shows it, or nothing without any."""
-    lines, seen = [], set()
+def draw(folder: Path, judged: Mapping[str, Judged]) -> bool:
+    """Draw the forest plot of all effects in points; return whether there is any."""
+    lines: dict[object, forest.Line] = {}
     for one in judged.values():
         for outcome in one.outcomes:
-            effect = outcome.effect
-            if effect is None or effect.unit != "points" or outcome.compared in seen:
+            effect, label = outcome.effect, one.claim.short
+            if effect is None or effect.unit != "points":
                 continue
-            seen.add(outcome.compared)
-            marks = {} if outcome.paper is None else {"the paper, on the same suites": outcome.paper}
-            average = _average(one)
-            if average is not None and average != outcome.paper and outcome.paper is not None:
-                marks["the paper, average"] = average
-            label = f"{one.claim.short}, {outcome.place}" if outcome.place not in ("", "points") else one.claim.short
-            lines.append(
-                forest.Line(
-                    f"{label}: {outcome.verdict}", effect.value, effect.beside, interval_of(effect.trainings), marks
-                )
-            )
+            marks, average = {}, paper_effect(one.claim, SUITES)
+            if outcome.paper is not None:
+                marks["the paper, on the same suites"] = outcome.paper
+                if average is not None and average != outcome.paper:
+                    marks["the paper, average"] = average
+            label += f", {outcome.place}" if outcome.place not in ("", "points") else ""
+            lines.setdefault(outcome.compared, forest.Line(f"{label}: {outcome.verdict}", effect, marks))
     title = "What the first has more than the second"
-    drawn = forest.draw(folder / "forest.png", lines, title, "difference of success rates, points")
-    return "![every comparison with both its intervals and the paper's](forest.png)" if drawn else ""
-
-
-def _average(one: Judged) -> float | None:
-    return paper_effect(one.claim, SUITES)
+    return forest.draw(folder / "forest.png", [*lines.values()], title, "difference of success rates, points")

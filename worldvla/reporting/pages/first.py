@@ -36,6 +36,7 @@ def write_page(folder: Path, inputs: Inputs, judged: Mapping[str, Judged]) -> No
         f"- [{title.split(': ')[0]}]({name}.md): {title.split(': ', 1)[1]}" for name, title in sorted(PAGES.items())
     ]
     listed += [f"- [{name}]({name}): {words}" for name, words in RAW.items()]
+    drawn = claims.draw(folder, judged)
     parts = []
     for name, entry in sorted({**RATES, "table4": None}.items(), key=lambda item: (item[0][0] == "f", item[0])):
         if entry is None:
@@ -44,7 +45,7 @@ def write_page(folder: Path, inputs: Inputs, judged: Mapping[str, Judged]) -> No
             parts += [f"## {rates.title_of(name)}: {entry['contents'].split(';')[0]}", rates.headline(inputs, name)]
     text = page(
         f"# WorldVLA, reproduced at scale `{params.scale}`",
-        claims.draw(folder, judged),
+        "![every comparison with both its intervals and the paper's](forest.png)" if drawn else "",
         *claims.sentences(inputs, judged),
         f"{inputs.about} {params.demonstrations.capitalize()} demonstrations. Ours and the paper's are {comparability(params)}. "
         f"{claims.scored(inputs)} {f'Simulated by {chr(59).join(simulators)}.' if simulators else ''} The same as one page that "

@@ -1,33 +1,25 @@
 """The pages that are tables of success rates: each an entry of ``rates.yaml``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
-from worldvla.metrics.trainings import contrast
 from worldvla.params.released import CHECKPOINTS
 from worldvla.params.report import ReportedVariant, ReportParams
 from worldvla.reporting.contents import RATES
 from worldvla.reporting.inference import effects
-from worldvla.reporting.inference.effects import Effect, between, interval_of, span
+from worldvla.reporting.inference.effects import Effect
 from worldvla.reporting.inference.published import comparability, paper_rate
 from worldvla.reporting.inputs.everything import Inputs
-from worldvla.reporting.inputs.runs import AVERAGE, Absent, Rollouts, Run, groups
-from worldvla.reporting.markdown import page, table
+from worldvla.reporting.inputs.runs import Absent, Rollouts, Run, groups
+from worldvla.reporting.markdown import table
 from worldvla.reporting.pages import forms
 from worldvla.reporting.pages.history import other_runs
+from worldvla.reporting.pages.template import write
 from worldvla.reporting.pictures import curves, forest
-from worldvla.reporting.provenance import link
 
 RELEASED = {"released_256": "worldvla_256", "released_512": "worldvla_512"}  # their rows of the paper's table 2
-INTERVALS = (
-    "Over initial states: Wilson's interval at 95 % of a rate and Newcombe's of a difference, a state counted once however many "
-    "trainings tried it; it is for these trainings. Over trainings: Student's t of a rate and Welch's t of a difference, whose "
-    "sample is the trainings' own rates; it is for these initial states, and by it alone a row is called higher or lower. SD: how "
-    "far single trainings spread."
-)
 
 
 @dataclass(frozen=True)
@@ -38,6 +30,22 @@ class Row:
     label: str
     variant: str
     paper: Sequence[str | int] = field(default=())  # where its rates stand in published.yaml
+
+
+class Line:
+    """A row on one suite or on all: the paper's rate and ours, or why there is none."""
+
+    def __init__(self, inputs: Inputs, row: Row, suites: Sequence[str]):
+        params, found = inputs.params, inputs.rollouts.all_of(row.variant, suites)
+        self.row, self.paper = row, paper_rate(row.paper, suites)
+        self.runs: list[Run] = [] if isinstance(found, Absent) else found
+        self.ours = effects.rate(params, self.runs) if self.runs else None
+        self.why = str(found) if isinstance(found, Absent) else ""
+        self.counts = "/".join(str(sum(run.counts[place] for run in self.runs)) for place in (0, 1))
+        self.failures = sum(row["policy_failures"] for run in self.runs for row in run.rows)
+        # Of the paper's own weights the numbers may be comparable where ours are not.
+        own = row.variant in params.released and self.runs and self.paper is not None
+        self.comparable = comparability(params, self.runs) if own else ""
 
 
 def rows_of(params: ReportParams, name: str) -> list[Row]:
@@ -86,50 +94,40 @@ def title_of(name: str) -> str:
 def write_page(folder: Path, inputs: Inputs, name: str) -> None:
     """Write the page of an entry, and its chart."""
     entry, params = RATES[name], inputs.params
-    listed = shown(params, rows_of(params, name), inputs.rollouts)
-    own = any(row.variant not in params.released for row in listed)
-    blocks = [
-        block
-        for group, suites in groups(params).items()
-        for block in _group(inputs, listed, entry["comparisons"], group, suites)
-    ]
-    text = page(
-        f"# {title_of(name)} at scale `{params.scale}`: {entry['title']}",
-        f"{inputs.about} Rollouts from initial states that no demonstration used. {entry['about'].strip() if own else ''} "
-        f"Ours and the paper's are {comparability(params)}.",
-        entry.get("says", "").strip(),
-        INTERVALS,
-        _chart(folder, inputs, name, listed),
-        *blocks,
-        *[block for form in entry.get("forms", ()) for block in forms.FORMS[form](folder, inputs, listed)],
-        *other_runs(inputs, listed),
+    rows = shown(params, rows_of(params, name), inputs.rollouts)
+    lines = {group: [Line(inputs, row, suites) for row in rows] for group, suites in groups(params).items()}
+    compared = {group: _compared(inputs, name, rows, suites) for group, suites in groups(params).items()}
+    write(
+        folder / f"{name}.md",
+        template="rates",
+        name=name,
+        title=title_of(name),
+        params=params,
+        about=inputs.about,
+        entry={"says": ""} | entry,
+        own=any(row.variant not in params.released for row in rows),
+        comparable=comparability(params),
+        drawn=_draw(folder / f"{name}.png", inputs, name, lines),
+        groups=[
+            {
+                "name": group,
+                "tasks": tasks(params, [line.runs for line in lines[group]]),
+                "lines": lines[group],
+                "failures": [f"{line.row.key}: {line.failures}" for line in lines[group] if line.failures],
+                "compared": compared[group],
+            }
+            for group in lines
+        ],
+        forms=[
+            *[block for form in entry.get("forms", ()) for block in forms.FORMS[form](folder, inputs, rows)],
+            *other_runs(inputs, rows),
+        ],
     )
-    (folder / f"{name}.md").write_text(text, encoding="utf-8")
 
 
-def _group(
-    inputs: Inputs, rows: Sequence[Row], comparisons: Sequence[Mapping[str, Any]], group: str, suites: Sequence[str]
-) -> list[str]:
-    """Return the blocks of one suite, or of the average of all."""
-    title = "Average of the suites" if group == AVERAGE else f"{group.capitalize()} suite"
-    found = {row.key: inputs.rollouts.all_of(row.variant, suites) for row in rows}
-    failures = [
-        f"{key}: {count}"
-        for key, runs in found.items()
-        if not isinstance(runs, Absent) and (count := sum(row["policy_failures"] for run in runs for row in run.rows))
-    ]
-    return [
-        f"## {title}",
-        tasks(inputs.params, found.values()),
-        _rates(inputs.params, rows, found, suites),
-        f"Episodes that ended because the answer was no chunk of actions: {', '.join(failures)}." if failures else "",
-        *_pairs(inputs, rows, comparisons, suites),
-    ]
-
-
-def tasks(params: ReportParams, found: Sequence[list[Run] | Absent] | Any) -> str:
+def tasks(params: ReportParams, found: Iterable[Sequence[Run]]) -> str:
     """Return the sentence on how many tasks are scored, and which are left out and why; nothing without any run."""
-    runs = [run for some in found if not isinstance(some, Absent) for run in some]
+    runs = [run for some in found for run in some]
     num = len({(run.suite, row["task"]) for run in runs for row in run.rows})
     left_out = sorted({(run.suite, task) for run in runs for task in run.left_out})
     suites = {run.suite for run in runs} & set(params.num_tasks)
@@ -146,46 +144,12 @@ def tasks(params: ReportParams, found: Sequence[list[Run] | Absent] | Any) -> st
     )
 
 
-def _rates(
-    params: ReportParams, rows: Sequence[Row], found: Mapping[str, list[Run] | Absent], suites: Sequence[str]
-) -> str:
-    header = ["Row", "Model", "Paper", "Ours", "Over initial states", "Over trainings", "Trainings, %"]
-    lines = []
-    for row in rows:
-        paper, runs = paper_rate(row.paper, suites), found[row.key]
-        line = [row.key, row.label, "" if paper is None else f"{paper:.1f} %"]
-        if isinstance(runs, Absent):
-            lines.append([*line, str(runs), "", "", ""])
-            continue
-        successes, episodes = (sum(run.counts[place] for run in runs) for place in (0, 1))
-        line.append(f"{successes}/{episodes} = {effects.rate(runs):.1f} %")
-        line.append(between(effects.rate_interval(runs)))
-        over = contrast([(1 / len(runs), list(run.rates().values())) for run in runs], params.claims.significance)
-        line.append(between(interval_of(over)))
-        released = runs if row.variant in params.released else ()
-        note = f"; {comparability(params, released)}" if released and paper is not None else ""
-        lines.append([*line, trainings(runs) + note])
-    return table(header, lines, right=["Paper", "Over initial states", "Over trainings"])
-
-
-def trainings(runs: Sequence[Run]) -> str:
-    """Return each training's own rate, which leads to its run, and how far those of a suite spread."""
-    listed = []
-    for run in runs:
-        rates = run.rates()
-        words = ", ".join(link(f"{percent:.1f}", run.parts[number].name) for number, percent in rates.items())
-        listed.append(words + (f"; SD {stdev(rates.values()):.1f}" if len(rates) > 1 else ""))
-    return " and ".join(listed)
-
-
-def _pairs(
-    inputs: Inputs, rows: Sequence[Row], comparisons: Sequence[Mapping[str, Any]], suites: Sequence[str]
-) -> list[str]:
-    """Return the table of the comparisons whose rows both have data; nothing if none has."""
-    params, by_key, lines = inputs.params, {row.key: row for row in rows}, []
-    if "released" in {row.variant[:8] for row in rows}:
-        comparisons = [*comparisons, {"rows": list(reversed(params.released))}]
-    for comparison in comparisons:
+def _compared(
+    inputs: Inputs, name: str, rows: Sequence[Row], suites: Sequence[str]
+) -> list[tuple[str, Effect | str, str]]:
+    """Return the comparisons whose rows both have data: which rows, what they give or why nothing, and the paper's."""
+    params, by_key, found = inputs.params, {row.key: row for row in rows}, []
+    for comparison in [*RATES[name]["comparisons"], {"rows": list(reversed(params.released))}]:
         if len(comparison["rows"]) < 2 or not set(comparison["rows"]) <= set(by_key):
             continue
         first, second = (by_key[key] for key in comparison["rows"])
@@ -195,28 +159,11 @@ def _pairs(
         paper = comparison.get("says", "")
         if papers[0] is not None and papers[1] is not None:
             paper = effects.signed(papers[0] - papers[1], "points")
-        found = _alike(params, comparison.get("alike", ""), first, second, suites) or effects.rates(
+        effect = _alike(params, comparison.get("alike", ""), first, second, suites) or effects.rates(
             params, inputs.rollouts, [(first.variant, second.variant)], suites
         )
-        names = f"{first.key} against {second.key}"
-        if isinstance(found, str):
-            lines.append([names, found, "", "", "", paper])
-        else:
-            over = span(interval_of(found.trainings))
-            lines.append([names, reads(params, found), found.words, over, span(found.beside), paper])
-    header = ["Rows", "Verdict", "Ours", "Over trainings", "Over initial states", "Paper"]
-    return [table(header, lines, right=["Ours", "Over trainings", "Over initial states"])] if lines else []
-
-
-def reads(params: ReportParams, found: Effect) -> str:
-    """Return what an effect says of its first row: higher, lower or open; and what else differs."""
-    if few := found.too_few(params.claims.trainings):
-        way = f"too few trainings: {few}"
-    elif found.trainings is None or found.trainings.low <= 0 <= found.trainings.high:
-        way = "open"
-    else:
-        way = "higher" if found.value > 0 else "lower"
-    return "; ".join([way, *found.notes])
+        found.append((f"{first.key} against {second.key}", effect, paper))
+    return found
 
 
 def _alike(params: ReportParams, what: str, first: Row, second: Row, suites: Sequence[str]) -> str:
@@ -237,61 +184,43 @@ def headline(inputs: Inputs, name: str) -> str:
     for row in rows:
         line = [row.key, row.label]
         for suites in groups(params).values():
-            paper = paper_rate(row.paper, suites)
-            line.append(brief(inputs.rollouts.all_of(row.variant, suites)))
-            line += ["" if paper is None else f"{paper:.1f} %"] * with_paper
+            one = Line(inputs, row, suites)
+            line += [str(one.ours or one.why), *["" if one.paper is None else f"{one.paper:.1f} %"] * with_paper]
         lines.append(line)
     return table(header, lines, right=[name for name in header if name.endswith("paper")])
 
 
-def brief(runs: list[Run] | Absent) -> str:
-    """Return a rate, its interval over initial states, and the spread of the trainings in one cell."""
-    if isinstance(runs, Absent):
-        return str(runs)
-    spreads = [stdev(run.rates().values()) for run in runs if len(run.rates()) > 1]
-    spread = f"; SD {fmean(spreads):.1f}" if spreads else ""
-    return f"{effects.rate(runs):.1f} % ({between(effects.rate_interval(runs))}){spread}"
-
-
-def _chart(folder: Path, inputs: Inputs, name: str, rows: Sequence[Row]) -> str:
-    """Draw a page's chart; return the block that shows it, or nothing without any run."""
-    entry, params = RATES[name].get("chart"), inputs.params
+def _draw(path: Path, inputs: Inputs, name: str, lines: Mapping[str, Sequence[Line]]) -> bool:
+    """Draw a page's chart; return whether it has one, and anything to show on it."""
+    params, entry = inputs.params, RATES[name].get("chart", {})
     heading = f"{title_of(name)} on the benchmark {params.benchmark}, scale {params.scale}, seed {params.seed}"
-    if entry is None:
-        return ""
-    panels: dict[str, list[Any]] = {}
-    for group, suites in groups(params).items():
-        panels[group] = []
-        if "curves" in entry:
-            for label, variants in entry["curves"].items():
-                points = [_point(inputs, variant, entry["over"], suites) for variant in variants]
-                panels[group].append(curves.Curve(label, sorted(filter(None, points), key=lambda point: point.x)))
-            continue
-        for row in rows:
-            if not isinstance(runs := inputs.rollouts.all_of(row.variant, suites), Absent):
-                over = contrast([(1 / len(runs), list(run.rates().values())) for run in runs])
-                paper = paper_rate(row.paper, suites)
-                marks = {} if paper is None else {"the paper's, on LIBERO with 7 B": paper}
-                label = f"{group}: {row.key}. {row.label}" if row.key[0].isdigit() else f"{group}: {row.label}"
-                own = [percent for run in runs for percent in run.rates().values()] if len(runs) == 1 else []
-                ends = effects.rate_interval(runs), interval_of(over)
-                panels[group].append(forest.Line(label, effects.rate(runs), *ends, marks, own))
-    path = folder / f"{name}.png"
     if "curves" in entry:
         unit = {"chunk": "actions per chunk", "history": "frames of the history"}[entry["over"]]
-        drawn = curves.success_curves(path, panels, heading, unit)
-    else:
-        drawn = forest.draw(
-            path, [line for lines in panels.values() for line in lines], heading, "success rate, %", limits=(0, 100)
-        )
-    return f"![success rates with intervals]({name}.png)" if drawn else ""
+        panels = {group: _curves(params, entry, lines[group], suites) for group, suites in groups(params).items()}
+        return curves.success_curves(path, panels, heading, unit)
+    drawn = []
+    for group, of_group in lines.items():
+        for line in of_group:
+            if line.ours is None or not entry:
+                continue
+            key, label = line.row.key, line.row.label
+            named = f"{group}: {key}. {label}" if key[0].isdigit() else f"{group}: {label}"
+            marks = {} if line.paper is None else {"the paper's, on LIBERO with 7 B": line.paper}
+            drawn.append(forest.Line(named, line.ours, marks))
+    return forest.draw(path, drawn, heading, "success rate, %", limits=(0, 100))
 
 
-def _point(inputs: Inputs, variant: str, over: str, suites: Sequence[str]) -> curves.Point | None:
-    runs = inputs.rollouts.all_of(variant, suites)
-    if isinstance(runs, Absent):
-        return None
-    known = inputs.params.variants[variant]
-    x = known.history if over == "history" else known.chunk[suites[0]]
-    own = [percent for run in runs for percent in run.rates().values()] if len(runs) == 1 else []
-    return curves.Point(x, effects.rate(runs), effects.rate_interval(runs), variant, own)
+def _curves(
+    params: ReportParams, entry: Mapping[str, Any], lines: Sequence[Line], suites: Sequence[str]
+) -> list[curves.Curve]:
+    ours = {line.row.variant: line.ours for line in lines}
+    found = []
+    for label, variants in entry["curves"].items():
+        points = []
+        for one in variants:
+            if measured := ours.get(one):
+                known = params.variants[one]
+                x = known.history if entry["over"] == "history" else known.chunk[suites[0]]
+                points.append(curves.Point(x, measured, one))
+        found.append(curves.Curve(label, sorted(points, key=lambda point: point.x)))
+    return found

@@ -3,6 +3,7 @@
 A template is markdown with Jinja's ``{{ values }}``. A paragraph, an item and a row may break anywhere; tables need no alignment.
 """
 
+import math
 import re
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from worldvla.reporting.inference import effects
 from worldvla.reporting.markdown import aligned
 from worldvla.reporting.provenance import link
 
-# How a line of its own begins: a row, a heading, a tag, a picture, an item. Any other goes on with the line before it.
-BEGINS = re.compile(r"\| |#|</?\w|!\[|- |\d+\. ")
+# How a line of its own begins: a row, a heading, a tag, a picture, an item. Any other goes on with the line before it, as one
+# with a cell that is empty does: it begins with a space.
+BEGINS = re.compile(r"\||#|</?\w|!\[|- |\d+\. ")
 
 
 def _shown(value: object) -> str:
@@ -27,6 +29,11 @@ def p_words(value: float) -> str:
     return f"{value:.4f}" if 0.001 <= value < 0.01 else f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
+def number(value: float | None) -> str:
+    """Return a distance of sets."""
+    return f"{value:.1f}" if value is not None and math.isfinite(value) else "no distance"
+
+
 ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     undefined=StrictUndefined,
@@ -34,7 +41,13 @@ ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-ENVIRONMENT.filters |= {"signed": effects.signed, "span": effects.span, "link": link, "p": p_words}
+ENVIRONMENT.filters |= {name: getattr(effects, name) for name in ("decimal", "signed", "span", "between")}
+ENVIRONMENT.filters |= {
+    "link": link,
+    "p": p_words,
+    "number": number,
+    "percent": lambda rate: "" if rate is None else f"{rate:.1f} %",
+}
 
 
 def write(path: Path, template: str = "", **values: object) -> None:
@@ -46,9 +59,10 @@ def write(path: Path, template: str = "", **values: object) -> None:
 def _block(text: str) -> str:
     """Return a block as the page has it: a table aligned, lists and headings line by line, a paragraph in one line."""
     lines: list[str] = []
-    for line in filter(None, (" ".join(line.split()) for line in text.splitlines())):
-        if lines and not BEGINS.match(line):
-            lines[-1] += f" {line}"
-        else:
-            lines.append(line)
+    for line in text.splitlines():
+        words = " ".join(line.split())
+        if lines and words and not BEGINS.match(line):
+            lines[-1] += f" {words}"
+        elif words:
+            lines.append(words)
     return aligned(lines) if lines and lines[0].startswith("|") else "\n".join(lines)

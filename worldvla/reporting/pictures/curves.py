@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worldvla.plotting import Axes, plt
+from worldvla.reporting.inference.effects import Measured
 
 # Of the first curve and of the second: told apart without colour too, and each at least 4.5 to 1 on white.
 STYLES = (
@@ -17,13 +18,11 @@ DPI = 110
 
 @dataclass(frozen=True)
 class Point:
-    """A success rate in percent at its number, with its interval over initial states."""
+    """A success rate at its number."""
 
     x: int
-    rate: float
-    interval: tuple[float, float]
+    found: Measured
     run: str  # two curves with a point of the same run meet there
-    own: Sequence[float] = ()  # each training's rate
 
 
 @dataclass(frozen=True)
@@ -76,16 +75,15 @@ def _panel(axes: Axes, curves: Sequence[Curve]) -> None:
             point.x + (0 if point.run in {one.run for one in other.points} else side * DODGE * reach)
             for point in curve.points
         ]
-        rates = [point.rate for point in curve.points]
-        spread = [
-            [max(0.0, point.rate - point.interval[0]), max(0.0, point.interval[1] - point.rate)]
-            for point in curve.points
-        ]
+        rates = [point.found.value for point in curve.points]
+        ends = [point.found.beside or (rate, rate) for point, rate in zip(curve.points, rates, strict=True)]
+        away = [(max(0.0, rate - low), max(0.0, high - rate)) for rate, (low, high) in zip(rates, ends, strict=True)]
         if curve.points:
-            ends = list(zip(*spread, strict=True))
-            axes.errorbar(places, rates, ends, capsize=4, elinewidth=1.2, clip_on=False, label=curve.label, **style)
+            both = list(zip(*away, strict=True))
+            axes.errorbar(places, rates, both, capsize=4, elinewidth=1.2, clip_on=False, label=curve.label, **style)
         for place, point in zip(places, curve.points, strict=True):
-            axes.plot([place] * len(point.own), point.own, ".", color=style["color"], markersize=4, clip_on=False)
+            own = point.found.lone
+            axes.plot([place] * len(own), own, ".", color=style["color"], markersize=4, clip_on=False)
     axes.set_xticks(numbers)
     axes.set_xlim(numbers[0] - 0.06 * reach, numbers[-1] + 0.06 * reach)
     axes.set_ylim(0, 100)

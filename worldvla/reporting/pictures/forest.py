@@ -1,10 +1,11 @@
 """Numbers with two intervals, each on a line of its own: effects around zero, or success rates. Same numbers, same bytes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from worldvla.plotting import plt
+from worldvla.reporting.inference.effects import Effect, Measured
 
 # Every colour is at least 4.5 to 1 on white, and none says what a shape does not.
 OURS, THIN, PAPER, INK = "#1f5f78", "#4a5560", "#b3412e", "#1f2933"
@@ -14,14 +15,11 @@ DPI = 110
 
 @dataclass(frozen=True)
 class Line:
-    """A number, its intervals, and what stands beside it."""
+    """A number of ours with its intervals, and what stands beside it."""
 
     label: str
-    value: float
-    beside: tuple[float, float] | None  # the interval over initial states or clips
-    trainings: tuple[float, float] | None  # the interval over trainings
-    paper: Mapping[str, float] = field(default_factory=dict)  # the paper's numbers by what they are
-    own: Sequence[float] = ()  # each training's number
+    found: Measured | Effect
+    paper: Mapping[str, float]  # the paper's numbers by what they are
 
 
 def draw(
@@ -52,17 +50,18 @@ def draw(
     kinds = list(dict.fromkeys(kind for line in lines for kind in line.paper))
     for place, line in enumerate(lines):
         y = -place
-        if line.beside:
-            low, high = line.beside
+        found = line.found
+        if found.beside:
+            low, high = found.beside
             box = {"height": 0.4, "facecolor": "white", "edgecolor": OURS, "linewidth": 1.8}
             axes.barh(y, high - low, left=low, label=f"95 % over {units}", zorder=2, **box)
-        if line.trainings:
-            axes.plot(
-                line.trainings, [y, y], color=THIN, linewidth=1.6, marker="|", markersize=12, label=_THIN, zorder=3
-            )
-        if line.own:
-            axes.plot(line.own, [y] * len(line.own), "x", color=OURS, markersize=5, label=_OWN, zorder=4)
-        axes.plot([line.value], [y], "o", color=INK, markersize=6, label="ours", zorder=5)
+        if found.over:
+            thin = {"color": THIN, "linewidth": 1.6, "marker": "|", "markersize": 12}
+            axes.plot(found.over, [y, y], label="95 % over trainings", zorder=3, **thin)
+        if isinstance(found, Measured) and found.lone:
+            own = [y] * len(found.lone)
+            axes.plot(found.lone, own, "x", color=OURS, markersize=5, label="each training", zorder=4)
+        axes.plot([found.value], [y], "o", color=INK, markersize=6, label="ours", zorder=5)
         for kind, value in line.paper.items():
             mark = MARKS[kinds.index(kind) % len(MARKS)]
             shift = 0.34 if mark == "v" else -0.34
@@ -83,6 +82,3 @@ def draw(
     figure.savefig(path, dpi=DPI, metadata={"Software": None})
     plt.close(figure)
     return True
-
-
-_THIN, _OWN = "95 % over trainings", "each training"
