@@ -96,13 +96,9 @@ def _notes(one: Judged) -> str:
     return f" ({', '.join(notes)})" if notes else ""
 
 
-def lists(judged: Mapping[str, Judged]) -> list[str]:
+def lists(judged: Mapping[str, Judged]) -> dict[Verdict, list[str]]:
     """Return the claims of the first page by verdict, one line each."""
-    return [
-        block
-        for verdict, claims in by_verdict(judged).items()
-        for block in (f"### {verdict.capitalize()}", "\n".join(f"- {_line(one)}" for one in claims))
-    ]
+    return {verdict: [_line(one) for one in claims] for verdict, claims in by_verdict(judged).items()}
 
 
 def _line(one: Judged) -> str:

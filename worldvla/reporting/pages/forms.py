@@ -1,27 +1,21 @@
 """Parts of the pages about success rates that are no table of rates: by the names that ``rates.yaml`` calls them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain, product
 from pathlib import Path
 from typing import Any, Protocol
 
 from worldvla.metrics.outliers import lower_than_others
 from worldvla.metrics.success import wilson
 from worldvla.params.claims import SIGNIFICANCE
-from worldvla.reporting.inference.effects import between
 from worldvla.reporting.inference.published import published
 from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.inputs.runs import Run, in_order
 from worldvla.reporting.inputs.speed import Speed, read_speed
 from worldvla.reporting.markdown import table
+from worldvla.reporting.pages.template import render
 from worldvla.reporting.pictures.strips import Block, draw, filmed
 
-SUITES = ("spatial", "object", "goal", "long", "average")  # in the order of the paper's table 2
-RULE = (
-    f"A task is low where p < {SIGNIFICANCE}: Fisher's exact test, one-sided, of its rate against all other tasks of the suite "
-    "together, corrected after Holm for the number of tasks. Tasks differ in truth, so that low is no proof of a fault; but a "
-    "single task at a few percent beside others at ninety is what a wrong simulator looks like: then watch its films, and "
-    "check the versions below."
-)
 TIMED = (
     "The paper's FPS are on a GPU that it does not name; by all signs it decodes one token after the other "
     "([forensics](forensics.md)). Ours are actions per second, to two digits: those of a chunk over the median time of a query, in "
@@ -43,24 +37,16 @@ class Row(Protocol):
 
 def tasks(folder: Path, inputs: Inputs, rows: Sequence[Row]) -> list[str]:
     """Return the rates task by task, and draw a success and a failure of the last row that is filmed, suite by suite."""
-    blocks = []
+    suites = []
     for suite in in_order(inputs.params.suites):
         found = {row.key: run for row in rows if isinstance(run := inputs.rollouts.run(row.variant, suite), Run)}
         if not found:
             continue
-        blocks += [f"### {suite.capitalize()}: task by task", _tasks(found)]
-        films = next(((key, one) for key in reversed(found) if (one := _one_of_each(found[key]))), None)
-        if films is None:
-            blocks.append("No episode is filmed.")
-            continue
-        draw(folder / f"table3-{suite}.png", films[1])
-        blocks += [
-            f"### {suite.capitalize()}: a success and a failure",
-            f"Row {films[0]}; of each kind the first among the filmed episodes, in the order of trainings, tasks and initial "
-            "states. Rendered again for people: the policy sees fewer pixels.",
-            f"![frames of a success and of a failure](table3-{suite}.png)",
-        ]
-    return blocks
+        filmed, films = next(((key, one) for key in reversed(found) if (one := _one_of_each(found[key]))), ("", []))
+        if films:
+            draw(folder / f"table3-{suite}.png", films)
+        suites.append((suite, {key: run.counts_by_task() for key, run in found.items()}, filmed, films))
+    return [render("tasks", suites=suites, tasks=lambda counts: dict.fromkeys(chain(*counts.values())))]
 
 
 def _one_of_each(run: Run) -> list[Block]:
@@ -68,17 +54,6 @@ def _one_of_each(run: Run) -> list[Block]:
     films = list(run.films().values())
     firsts = [next((film for film in films if film[0]["success"] == success), None) for success in (True, False)]
     return [Block.of_episode(film[0], [filmed("", *film)]) for film in firsts if film]
-
-
-def _tasks(found: Mapping[str, Run]) -> str:
-    counts = {key: run.counts_by_task() for key, run in found.items()}
-    names = list(dict.fromkeys(task for by_task in counts.values() for task in by_task))
-    columns = [f"Row {key}" for key in counts]
-    lines = [
-        [task, *["/".join(map(str, by_task[task])) if task in by_task else "" for by_task in counts.values()]]
-        for task in names
-    ]
-    return table(["Task", *columns], lines, right=columns)
 
 
 def speeds(folder: Path, inputs: Inputs, rows: Sequence[Row]) -> list[str]:
@@ -100,65 +75,25 @@ def speeds(folder: Path, inputs: Inputs, rows: Sequence[Row]) -> list[str]:
 
 def others(folder: Path, inputs: Inputs, rows: Sequence[Row]) -> list[str]:
     """Return the rows of the paper's table 2 that are not of its own model."""
-    lines = [
-        [
-            row["name"],
-            row["actions"],
-            "yes" if row["pretraining"] else "no",
-            *[f"{row[suite]:.1f}" if suite in row else "" for suite in SUITES],
-        ]
-        for row in published("table2").values()
-        if "name" in row
-    ]
-    suites = [suite.capitalize() for suite in SUITES]
-    return [
-        "## The paper's other rows",
-        "Success rates in percent, as printed. An empty cell: not printed. Nothing here trains these models.",
-        table(["Model", "Actions", "Pretraining", *suites], lines, right=suites),
-    ]
+    return [render("others", rows=published("table2").values())]
 
 
 def released(folder: Path, inputs: Inputs, rows: Sequence[Row]) -> list[str]:
     """Return what the paper's own weights are, and every task of theirs by itself; nothing without any run."""
-    names, blocks, runs = inputs.params.released, [], []
-    for suite in in_order(inputs.params.suites):
-        found = [run for name in names if isinstance(run := inputs.rollouts.run(name, suite), Run)]
-        runs += found
-        if found:
-            blocks += [f"### {suite.capitalize()}: the paper's weights, task by task", _released_tasks(found)]
-    if not runs:
-        return []
-    made_of = [part.made_of for run in runs for part in run.parts.values()]
-    simulators = "; ".join(sorted({one["simulator"] for one in made_of}))
-    return [
-        "## The paper's weights, task by task",
-        "Its authors' checkpoints, one per suite, nothing of which was trained here: asked as the release asks (two frames, "
-        "chunks of 5 actions, 10 on the long suite, a token that is no action counts as the nearest), scored on every task.",
-        RULE,
-        *blocks,
-        f"Simulated by {simulators}. The release itself has MuJoCo 3.2.7.",
-        "Weights:",
-        "\n".join(f"- {origin}" for origin in sorted({one["released"] for one in made_of})),
-    ]
-
-
-def _released_tasks(runs: Sequence[Run]) -> str:
-    lines = []
-    for run in runs:
-        counts = run.counts_by_task()
-        p_values = lower_than_others(list(counts.values()))
-        for (task, (successes, num)), p_value in zip(counts.items(), p_values, strict=True):
-            low, high = wilson(successes, num)
-            line = [
-                run.variant,
-                task,
-                f"{successes}/{num} = {100 * successes / num:.1f} %",
-                between((100 * low, 100 * high)),
-            ]
-            p_words = f"{p_value:.3f}" if p_value >= 0.001 else "< 0.001"
-            lines.append([*line, p_words, "low" * (p_value < SIGNIFICANCE)])
-    header = ["Weights", "Task", "Successes", "95 % interval", "p", "Flag"]
-    return table(header, lines, right=["95 % interval", "p"])
+    suites: dict[str, list[Run]] = {}
+    for suite, name in product(in_order(inputs.params.suites), inputs.params.released):
+        if isinstance(run := inputs.rollouts.run(name, suite), Run):
+            suites.setdefault(suite, []).append(run)
+    made_of = [part.made_of for runs in suites.values() for run in runs for part in run.parts.values()]
+    about = {
+        "suites": suites,
+        "significance": SIGNIFICANCE,
+        "lower_than_others": lower_than_others,
+        "interval": lambda *counts: [100 * end for end in wilson(*counts)],
+        "simulators": sorted({one["simulator"] for one in made_of}),
+        "origins": sorted({one["released"] for one in made_of}),
+    }
+    return [render("released", **about)] if suites else []
 
 
 FORMS: dict[str, Callable[[Path, Inputs, Sequence[Any]], list[str]]] = {

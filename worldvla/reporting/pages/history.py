@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -11,25 +10,22 @@ import yaml
 
 from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.inputs.runs import Run, in_order
-from worldvla.reporting.markdown import table
+from worldvla.reporting.pages.template import render
 from worldvla.reporting.provenance import timing_of
 
 RUNS: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("history.yaml").read_text(encoding="utf-8"))
-FACTS = ("code", "date", "scale", "benchmark", "steps", "optimizer", "seed", "trainings", "machine")
-ABOUT = (
-    "Every earlier run of the default whose report was committed, by that commit and from that report. A difference between "
-    "two runs is one of steps, optimizer, code and chance together."
-)
 
 
 def other_runs(inputs: Inputs, rows: Sequence[Any]) -> list[str]:
     """Return the rates of a page's rows in the earlier runs and, last, in this one; nothing where none has any of them."""
-    blocks = []
+    suites = []
     for suite in in_order(inputs.params.suites):
         before = [run for run in RUNS if {row.variant for row in rows} & run["successes"].get(suite, {}).keys()]
         if before:
-            blocks += _suite(rows, suite, [*before, _this(inputs, rows, suite)])
-    return ["## Other runs of this table", ABOUT, *blocks] if blocks else []
+            runs = [*before, _this(inputs, rows, suite)]
+            counts = {row.key: [run["successes"][suite].get(row.variant, "") for run in runs] for row in rows}
+            suites.append((suite, runs, counts, _moves(runs, counts)))
+    return [render("history", suites=suites, percent_of=_percent)] if suites else []
 
 
 def _this(inputs: Inputs, rows: Sequence[Any], suite: str) -> dict[str, Any]:
@@ -63,26 +59,18 @@ def _listed(found: Iterable[object]) -> str:
     return ", ".join(sorted({str(one) for one in found})) or "unknown"
 
 
-def _suite(rows: Sequence[Any], suite: str, runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the table of a suite, a column per run, and how far a row moves among those of this scale and benchmark."""
-    lines, this = [[fact, *[str(run[fact]) for run in runs]] for fact in FACTS], runs[-1]
-    moves: list[tuple[float, str]] = []
-    alike = [all(run[fact] == this[fact] for fact in ("scale", "benchmark")) for run in runs]
-    for row in rows:
-        counts = [run["successes"][suite].get(row.variant, "") for run in runs]
-        rates = [100 * float(Fraction(count)) if count else None for count in counts]
-        cells = ["" if rate is None else f"{count} = {rate:.1f} %" for count, rate in zip(counts, rates, strict=True)]
-        lines += [[f"row {row.key}", *cells]] * any(counts)
-        known = [rate for rate, same in zip(rates, alike, strict=True) if same and rate is not None]
-        if len(known) > 1:
-            low, high = min(known), max(known)
-            moves.append((high - low, f"row {row.key}: {low:.1f} to {high:.1f} %"))
-    header = [suite.capitalize(), *[run["reports"] for run in runs]]
-    blocks = [table(header, lines, right=header[1:])]
-    if moves:
-        most, where = max(moves)
-        blocks.append(
-            f"At scale `{this['scale']}` a row's rates lie {fmean(move for move, _ in moves):.1f} points apart in the mean over "
-            f"the rows, and {most:.1f} at most ({where})."
-        )
-    return blocks
+def _percent(count: str) -> float:
+    return 100 * float(Fraction(count))
+
+
+def _moves(
+    runs: Sequence[Mapping[str, Any]], rows: Mapping[str, Sequence[str]]
+) -> list[tuple[float, str, float, float]]:
+    """Return how far apart each row's rates lie in the runs of the last one's scale and benchmark, and from where to where."""
+    alike = [all(run[fact] == runs[-1][fact] for fact in ("scale", "benchmark")) for run in runs]
+    found = []
+    for key, counts in rows.items():
+        rates = [_percent(count) for count, same in zip(counts, alike, strict=True) if same and count]
+        if len(rates) > 1:
+            found.append((max(rates) - min(rates), key, min(rates), max(rates)))
+    return found

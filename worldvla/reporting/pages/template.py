@@ -50,10 +50,15 @@ ENVIRONMENT.filters |= {
 }
 
 
+def render(template: str, **values: object) -> str:
+    """Return a template with its values, blocks with one empty line between them."""
+    blocks = ENVIRONMENT.get_template(f"{template}.md.j2").render(values).split("\n\n")
+    return "\n\n".join(filter(None, map(_block, blocks)))
+
+
 def write(path: Path, template: str = "", **values: object) -> None:
     """Write a page of the template of its name, or of another one."""
-    blocks = ENVIRONMENT.get_template(f"{template or path.stem}.md.j2").render(values).split("\n\n")
-    path.write_text("\n\n".join(filter(None, map(_block, blocks))) + "\n", encoding="utf-8")
+    path.write_text(render(template or path.stem, **values) + "\n", encoding="utf-8")
 
 
 def _block(text: str) -> str:
