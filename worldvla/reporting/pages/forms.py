@@ -14,7 +14,7 @@ from worldvla.reporting.inputs.runs import Run, in_order
 from worldvla.reporting.inputs.speed import Speed, read_speed
 from worldvla.reporting.markdown import table
 from worldvla.reporting.pages.template import render
-from worldvla.reporting.pictures.strips import Block, draw, filmed
+from worldvla.reporting.pictures.strips import Block, draw, strip_of
 
 TIMED = (
     "The paper's FPS are on a GPU that it does not name; by all signs it decodes one token after the other "
@@ -53,7 +53,7 @@ def _one_of_each(run: Run) -> list[Block]:
     """Return the first filmed success and the first filmed failure, as far as there are such."""
     films = list(run.films().values())
     firsts = [next((film for film in films if film[0]["success"] == success), None) for success in (True, False)]
-    return [Block.of_episode(film[0], [filmed("", *film)]) for film in firsts if film]
+    return [Block.of_episode(film[0], [strip_of("", *film)]) for film in firsts if film]
 
 
 def speeds(folder: Path, inputs: Inputs, rows: Sequence[Row]) -> list[str]:

@@ -64,7 +64,7 @@ class Block:
         return cls(f"“{instruction(row)}”, initial state {row['init_state']}{training}", strips)
 
 
-def filmed(label: str, row: dict[str, Any], video: Path) -> Strip:
+def strip_of(label: str, row: dict[str, Any], video: Path) -> Strip:
     """Return the strip of a filmed episode: frames evenly over its time, and its outcome."""
     frames = read_video(video)
     steps = evenly(len(frames), EPISODE_FRAMES)
