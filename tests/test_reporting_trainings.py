@@ -67,7 +67,7 @@ def test_a_row_with_fewer_trainings_than_the_others_is_compared_and_says_so(proj
     rollouts = Rollouts(project / "rollouts", params)
     runs = [rollouts.run(variant, "goal") for variant in SEVERAL]
     assert [len(run.rows) for run in runs if isinstance(run, Run)] == [20, 40]
-    found = effects.rates(params, rollouts, [SEVERAL], ["goal"])
+    found = effects.rates(params, rollouts, SEVERAL, ["goal"])
     assert not isinstance(found, str)
     assert (found.value, found.num, found.num_trainings) == (pytest.approx(40 - 75), 20, (1, 2))
     assert (

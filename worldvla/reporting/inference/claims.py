@@ -191,23 +191,29 @@ def _outcomes(
     if claim.metric:
         return [_clips(params, claim, metrics)]
     suites = in_order(params.suites)
-    pair = tuple(claim.variants)
-    if claim.compares == "images":
-        known = [name for name in claim.variants if name in params.variants]
-        larger, *others = sorted(known, key=lambda name: -params.variants[name].pixels)
-        pair = (larger, *others) if others else tuple(claim.variants)
+    pairs = [("", (claim.variants[0], claim.variants[1]))] if claim.variants else chunk_pairs(params)
+    if not pairs or (claim.compares == "growth" and (len(pairs) < 2 or pairs[0][0] == pairs[-1][0])):
+        return [Outcome("", "not run", (), why=NO_LENGTHS)]
+
+    def compare(pair: tuple[str, str], suites: Sequence[str], place: str, unit: str = "points") -> Outcome:
+        effect = _other(params, claim, pair) or effects.rates(params, rollouts, pair, suites, unit)
+        compared = (pair, *suites, unit)
+        if claim.compares == "growth" and not isinstance(effect, str):
+            shortest = effects.rates(params, rollouts, pairs[0][1], suites, unit)
+            effect = shortest if isinstance(shortest, str) else effect.minus(shortest)
+            compared = (pair, pairs[0][1], *suites, unit)
+        margin = params.claims.margin_points if unit == "points" else 0.0  # nothing is too small to matter in log odds
+        return _judged(params, claim, place, compared, effect, paper_effect(claim, suites), margin)
+
+    if claim.compares == "growth":
+        return [compare(pairs[-1][1], suites, unit, unit) for unit in ("points", "log odds")]
     if claim.compares == "every_suite":
-        return [_rates(params, claim, rollouts, [pair], [suite], suite) for suite in suites]
-    if claim.compares in ("every_length", "growth"):
-        pairs = chunk_pairs(params)
-        if claim.compares == "every_length":
-            found = [_rates(params, claim, rollouts, [one], suites, words) for words, one in pairs]
-            return found or [Outcome("", "not run", (), why=NO_LENGTHS)]
-        if len(pairs) < 2 or pairs[0][0] == pairs[-1][0]:
-            return [Outcome("", "not run", (), why=NO_LENGTHS)]
-        terms = [pairs[-1][1], pairs[0][1]]
-        return [_rates(params, claim, rollouts, terms, suites, unit, unit) for unit in ("points", "log odds")]
-    return [_rates(params, claim, rollouts, [pair], suites)]
+        return [compare(pairs[0][1], [suite], suite) for suite in suites]
+    known = [name for name in claim.variants if name in params.variants]
+    if claim.compares == "images" and len(known) == 2:
+        larger, smaller = sorted(known, key=lambda name: -params.variants[name].pixels)
+        pairs = [("", (larger, smaller))]
+    return [compare(pair, suites, words) for words, pair in pairs]
 
 
 def chunk_pairs(params: ReportParams) -> list[tuple[str, tuple[str, str]]]:
@@ -224,24 +230,6 @@ def chunk_pairs(params: ReportParams) -> list[tuple[str, tuple[str, str]]]:
                 words = f"{' or '.join(map(str, sorted(set(lengths))))} actions"
                 found.append((sum(lengths), words, (one, other)))
     return [(words, pair) for _, words, pair in sorted(found)]
-
-
-def _rates(
-    params: ReportParams,
-    claim: Claim,
-    rollouts: Rollouts,
-    terms: Sequence[tuple[str, ...]],
-    suites: Sequence[str],
-    place: str = "",
-    unit: str = "points",
-) -> Outcome:
-    compared = (*terms, *suites, unit)
-    pairs = [(term[0], term[1]) for term in terms]
-    if why := _other(params, claim, pairs[0]):
-        return Outcome(place, "not run", compared, why=why)
-    effect = effects.rates(params, rollouts, pairs, suites, unit)
-    margin = params.claims.margin_points if unit == "points" else 0.0  # nothing is too small to matter in log odds
-    return _judged(params, claim, place, compared, effect, paper_effect(claim, suites), margin)
 
 
 def _clips(params: ReportParams, claim: Claim, metrics: Mapping[str, VideoMetrics | Absent]) -> Outcome:

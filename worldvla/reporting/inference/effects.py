@@ -1,7 +1,8 @@
 """Our numbers and how far they lie apart: over trainings, which decides, and over initial states or clips, which stands beside it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from math import log
 from statistics import fmean, stdev
 
@@ -10,6 +11,7 @@ import numpy as np
 from worldvla.metrics.bootstrap import mean_interval
 from worldvla.metrics.success import Difference, combined, paired, wilson
 from worldvla.metrics.trainings import Contrast, contrast
+from worldvla.params.claims import ClaimsParams
 from worldvla.params.report import ReportParams
 from worldvla.params.trainings import model_name
 from worldvla.reporting.inputs.clips import FVD, Clip, VideoMetrics, gap
@@ -18,7 +20,6 @@ from worldvla.reporting.inputs.runs import Absent, Rollouts, Run
 NOTHING_SHARED = "no initial state in common"
 ONE_CLIP = "one clip: no interval"
 NO_SCORE = "not computed: weights absent"
-Term = tuple[str, str]  # two variants: what the first has more than the second
 Side = tuple[str, str]  # of clips: who predicted them, and from which actions: true, shuffled, or none
 Ends = tuple[float, float]  # of an interval
 Arm = tuple[float, Sequence[float]]  # a weight and the numbers of a model's trainings
@@ -80,7 +81,8 @@ def score(
     found = _scores(params, suite, side, horizon, column)
     if isinstance(found, str):
         return found
-    values = factor * np.array([list(one.values()) for one in found], np.float64)
+    shared = [clip for clip in found[0] if all(clip in one for one in found)]
+    values = factor * np.array([[one[clip] for clip in shared] for one in found], np.float64)
     means = values.mean(axis=0)
     if wrong := int((~np.isfinite(means)).sum()):
         return f"not a number in {wrong} of {means.size} scores"
@@ -94,15 +96,38 @@ class Effect:
     """The first's number minus the second's; of several suites the mean over them."""
 
     unit: str  # points, log odds, dB, or nothing
-    value: float
-    trainings: Contrast | None  # its interval over trainings; None where an arm has one, or no two differ
+    first: Sequence[Arm]  # weights above zero
+    second: Sequence[Arm]  # weights below zero
     num_trainings: tuple[int, ...]  # of each variant that is compared, the same on every suite
     # The interval over initial states or clips, of these trainings alone; none of two pairs, which share the states.
     beside: Ends | None
     num: int  # initial states or clips that all have
-    least: int  # trainings of each arm that a verdict needs
-    means: tuple[float, float]  # of the first and of the second; of two pairs, by how much each differs
+    settings: ClaimsParams
     notes: tuple[str, ...] = ()  # what else differs between them
+
+    @property
+    def means(self) -> tuple[float, float]:
+        """Of the first and of the second; of two pairs, by how much each differs."""
+        first, second = (sum(weight * fmean(numbers) for weight, numbers in arms) for arms in (self.first, self.second))
+        return first, -second
+
+    @property
+    def value(self) -> float:
+        """How large it is."""
+        return self.means[0] - self.means[1]
+
+    @cached_property
+    def trainings(self) -> Contrast | None:
+        """What the trainings say of it; None where an arm has one, or no two differ."""
+        return contrast([*self.first, *self.second], self.settings.significance)
+
+    def minus(self, other: "Effect") -> "Effect":
+        """Return by how much it is larger than the effect of another pair."""
+        second = [(-weight, numbers) for weight, numbers in (*other.first, *other.second)]
+        counts, notes = self.num_trainings + other.num_trainings, tuple(dict.fromkeys(self.notes + other.notes))
+        return replace(
+            self, first=[*self.first, *self.second], second=second, num_trainings=counts, beside=None, notes=notes
+        )
 
     @property
     def words(self) -> str:
@@ -117,10 +142,10 @@ class Effect:
     @property
     def too_few(self) -> str:
         """How many trainings there are where an arm has too few, and a verdict is not given; else nothing."""
-        if min(self.num_trainings) >= self.least:
+        if min(self.num_trainings) >= self.settings.trainings:
             return ""
         listed = " and ".join(str(num) for num in dict.fromkeys(self.num_trainings))
-        return f"{listed} training{'s' * (listed != '1')} per arm; expected {self.least}"
+        return f"{listed} training{'s' * (listed != '1')} per arm; expected {self.settings.trainings}"
 
     @property
     def reads(self) -> str:
@@ -165,69 +190,51 @@ def steps(params: ReportParams, variant: str) -> float:
     return one.times * len(one.samples) + (steps(params, one.start) if one.start in params.variants else 0)
 
 
-def confounded(params: ReportParams, first: str, second: str) -> str:
+def confounded(params: ReportParams, first: str, second: str) -> tuple[str, ...]:
     """Return what else is different between two variants: how long they were trained; nothing if it is the same."""
     if first not in params.variants or second not in params.variants:
-        return ""
+        return ()
     ratio = steps(params, first) / steps(params, second)
     longer = "the first" if ratio > 1 else "the second"
-    return "" if ratio == 1 else f"{longer} trained {max(ratio, 1 / ratio):g} times as long"
+    return () if ratio == 1 else (f"{longer} trained {max(ratio, 1 / ratio):g} times as long",)
 
 
 def rates(
-    params: ReportParams, rollouts: Rollouts, terms: Sequence[Term], suites: Sequence[str], unit: str = "points"
+    params: ReportParams, rollouts: Rollouts, pair: tuple[str, str], suites: Sequence[str], unit: str = "points"
 ) -> Effect | str:
     """Compare success rates, or say why that is not possible.
 
     Args:
         params: what the reports are about.
         rollouts: of all variants.
-        terms: one pair of variants; of two pairs, how much more the first pair differs than the second.
+        pair: the first and the second variant.
         suites: compared one by one, each with the same weight.
         unit: points, or log odds of each training's rate, half an episode added to either outcome.
     """
-    arms, parts = list[list[Arm]](), list[tuple[float, Difference]]()
-    num, counts, notes = 0, dict[str, int](), []
-    for sign, term in zip((1, -1), terms, strict=False):
-        pair = [rollouts.all_of(name, suites) for name in term]
-        ran = [runs for runs in pair if not isinstance(runs, Absent)]
-        if len(ran) < len(pair):
-            return next(str(runs) for runs in pair if isinstance(runs, Absent))
-        sides: list[list[Arm]] = [[], []]
-        for runs in zip(*ran, strict=True):
-            if unlike := _unlike(params, *runs):
-                return unlike
-            shared = [state for state in runs[0].states if state in runs[1].states]
-            if not shared:
-                return NOTHING_SHARED
-            weight = sign / len(suites)
-            solved = [run.states for run in runs]
-            parts.append((weight, paired(*(np.array([states[one] for one in shared]) for states in solved))))
-            for side, share, run in zip(sides, (weight, -weight), runs, strict=True):
-                found = list(run.rates(shared).values())
-                counts[run.variant] = len(found)
-                side.append((share, found if unit == "points" else [_log_odds(one, len(shared)) for one in found]))
-            num += len(shared)
-        arms += sides
-        notes.append(confounded(params, *term))
-    beside = combined(parts)
-    # Of two pairs: how far each differs.
-    first, second = arms if len(terms) == 1 else (arms[0] + arms[1], arms[2] + arms[3])
-    return Effect(
-        unit,
-        _sum(first + second),
-        contrast(first + second, params.claims.significance),
-        tuple(counts.values()),
-        (100 * beside.low, 100 * beside.high) if len(terms) == 1 else None,
-        num // len(terms),
-        params.claims.trainings,
-        (_sum(first), -_sum(second)),
-        tuple(dict.fromkeys(filter(None, notes))),
-    )
-
-
-def _sum(arms: Sequence[Arm]) -> float:
-    return sum(weight * fmean(numbers) for weight, numbers in arms)
+    found = [rollouts.all_of(name, suites) for name in pair]
+    ran = [runs for runs in found if not isinstance(runs, Absent)]
+    if len(ran) < len(found):
+        return next(str(runs) for runs in found if isinstance(runs, Absent))
+    arms: list[list[Arm]] = [[], []]
+    parts, num, counts = [], 0, dict[str, int]()
+    for runs in zip(*ran, strict=True):
+        if unlike := _unlike(params, *runs):
+            return unlike
+        solved = [run.states for run in runs]
+        shared = [state for state in solved[0] if state in solved[1]]
+        if not shared:
+            return NOTHING_SHARED
+        parts.append((1 / len(suites), paired(*(np.array([states[one] for one in shared]) for states in solved))))
+        num += len(shared)
+        for arm, sign, run in zip(arms, (1, -1), runs, strict=True):
+            numbers = list(run.rates(shared).values())
+            counts[run.variant] = len(numbers)
+            if unit != "points":
+                numbers = [_log_odds(one, len(shared)) for one in numbers]
+            arm.append((sign / len(suites), numbers))
+    states = combined(parts)
+    beside = 100 * states.low, 100 * states.high
+    return Effect(unit, arms[0], arms[1], tuple(counts.values()), beside, num, params.claims, confounded(params, *pair))
 
 
 def _log_odds(percent: float, episodes: int) -> float:
@@ -293,17 +300,9 @@ def clips(
         distance = suite.distance(sides[0][0], "true", horizon) if column == "fvd" else None
         num += distance["num_clips"] if distance else len(shared)
     together = combined(parts)
-    return Effect(
-        unit,
-        _sum(arms[0] + arms[1]),
-        contrast(arms[0] + arms[1], params.claims.significance),
-        tuple(counts.values()),
-        (together.low, together.high) if len(parts) == len(metrics) else None,
-        num,
-        params.claims.trainings,
-        (_sum(arms[0]), -_sum(arms[1])),
-        tuple(filter(None, [confounded(params, *(name for name, _ in sides))])),
-    )
+    beside = (together.low, together.high) if len(parts) == len(metrics) else None
+    notes = confounded(params, *(name for name, _ in sides))
+    return Effect(unit, arms[0], arms[1], tuple(counts.values()), beside, num, params.claims, notes)
 
 
 def _scores(

@@ -160,7 +160,7 @@ def _compared(
         if papers[0] is not None and papers[1] is not None:
             paper = effects.signed(papers[0] - papers[1], "points")
         effect = _alike(params, comparison.get("alike", ""), first, second, suites) or effects.rates(
-            params, inputs.rollouts, [(first.variant, second.variant)], suites
+            params, inputs.rollouts, (first.variant, second.variant), suites
         )
         found.append((f"{first.key} against {second.key}", effect, paper))
     return found
