@@ -5,11 +5,11 @@ from pathlib import Path
 from worldvla.files import atomic_folder
 from worldvla.params import strict
 from worldvla.params.report import ReportParams
-from worldvla.reporting import provenance, raw, web
+from worldvla.reporting import raw, web
 from worldvla.reporting.contents import RATES
 from worldvla.reporting.inference.claims import judge
 from worldvla.reporting.inputs.everything import Inputs
-from worldvla.reporting.pages import claims, figure4, figure5, first, forensics, rates, table1, table4, training
+from worldvla.reporting.pages import claims, figure4, figure5, first, forensics, rates, runs, table1, table4, training
 from worldvla.running import console
 
 
@@ -42,7 +42,7 @@ def main(
         table1.write_page(folder)
         forensics.write_page(folder)
         first.write_page(folder, inputs, judged)
-        provenance.write_page(folder, inputs)
+        runs.write_page(folder, inputs)
         raw.write(folder, inputs)
         web.write_page(folder)
     print(f"wrote {out}/README.md, {out}/index.html and their pages")

@@ -31,13 +31,3 @@ def aligned(lines: Sequence[str]) -> str:
         + " |"
         for row in rows
     )
-
-
-def page(*blocks: str) -> str:
-    """Return the text of a page: its blocks with one empty line between them."""
-    return "\n\n".join(block.strip("\n") for block in blocks if block) + "\n"
-
-
-def folded(summary: str, *blocks: str) -> str:
-    """Return blocks that a reader opens by their summary."""
-    return "\n\n".join(["<details>", f"<summary>{summary}</summary>", *filter(None, blocks), "</details>"])
