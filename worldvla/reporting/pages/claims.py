@@ -6,7 +6,6 @@ from pathlib import Path
 from worldvla.params.claims import ClaimsParams
 from worldvla.reporting.inference.claims import CLAIMS, VERDICTS, Claim, Judged, Outcome, Verdict, paper_effect
 from worldvla.reporting.inference.effects import span
-from worldvla.reporting.inference.published import comparability
 from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.inputs.runs import SUITES, Absent
 from worldvla.reporting.pages.rates import tasks
@@ -22,13 +21,11 @@ def write_page(folder: Path, inputs: Inputs, judged: Mapping[str, Judged]) -> No
     outcomes = [outcome for one in judged.values() for outcome in one.outcomes]
     write(
         folder / "claims.md",
-        params=inputs.params,
+        inputs,
         settings=inputs.params.claims,
         as_stated=inputs.params.claims == STATED,
-        about=inputs.about,
         tally=tally(judged),
         scored=scored(inputs),
-        comparable=comparability(inputs.params),
         distinct=len({one.compared for one in outcomes if one.corrected is not None}),
         by_verdict=by_verdict(judged),
         paper=_paper,

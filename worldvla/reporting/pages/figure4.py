@@ -26,7 +26,7 @@ KINDS: dict[Kind, str] = {
 def write_page(folder: Path, inputs: Inputs) -> None:
     """Write ``figure4.md``, and a picture and an animation per suite."""
     suites = {suite: _suite(folder, inputs, suite) for suite in in_order(inputs.params.suites)}
-    write(folder / "figure4.md", params=inputs.params, about=inputs.about, kinds=KINDS, suites=suites)
+    write(folder / "figure4.md", inputs, kinds=KINDS, suites=suites)
 
 
 def pick(films: dict[Start, Kind]) -> list[Start]:

@@ -19,7 +19,7 @@ SOURCES = {"truth": "truth", WORLD.name: WORLD.label, ACTION_WORLD.name: ACTION_
 def write_page(folder: Path, inputs: Inputs) -> None:
     """Write ``figure5.md``, and a picture and an animation per suite."""
     suites = {name: _suite(folder, inputs, name, suite) for name, suite in inputs.metrics.items()}
-    write(folder / "figure5.md", params=inputs.params, about=inputs.about, suites=suites)
+    write(folder / "figure5.md", inputs, suites=suites)
 
 
 def _suite(folder: Path, inputs: Inputs, name: str, suite: VideoMetrics | Absent) -> dict[str, Any]:

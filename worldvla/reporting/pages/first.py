@@ -5,7 +5,6 @@ from pathlib import Path
 
 from worldvla.reporting.contents import RATES
 from worldvla.reporting.inference.claims import Judged
-from worldvla.reporting.inference.published import comparability
 from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.pages import claims, rates, table4
 from worldvla.reporting.pages.template import write
@@ -27,7 +26,6 @@ PAGES = {
 
 def write_page(folder: Path, inputs: Inputs, judged: Mapping[str, Judged]) -> None:
     """Write ``README.md``."""
-    params = inputs.params
     shown = {**RATES, "table4": {"contents": "predicted clips"}}
     tables = {
         f"{rates.title_of(name)}: {shown[name]['contents'].split(';')[0]}": (
@@ -37,12 +35,10 @@ def write_page(folder: Path, inputs: Inputs, judged: Mapping[str, Judged]) -> No
     }
     write(
         folder / "README.md",
+        inputs,
         template="first",
-        params=params,
-        about=inputs.about,
         drawn=claims.draw(folder, judged),
         sentences=claims.sentences(inputs, judged),
-        comparable=comparability(params),
         scored=claims.scored(inputs),
         simulators=sorted({part.made_of["simulator"] for run in inputs.rollouts.read for part in run.parts.values()}),
         tally=claims.tally(judged),

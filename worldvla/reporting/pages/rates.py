@@ -13,10 +13,9 @@ from worldvla.reporting.inference.effects import Effect
 from worldvla.reporting.inference.published import comparability, paper_rate
 from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.inputs.runs import Absent, Rollouts, Run, groups
-from worldvla.reporting.markdown import table
 from worldvla.reporting.pages import forms
 from worldvla.reporting.pages.history import other_runs
-from worldvla.reporting.pages.template import write
+from worldvla.reporting.pages.template import render, write
 from worldvla.reporting.pictures import curves, forest
 
 RELEASED = {"released_256": "worldvla_256", "released_512": "worldvla_512"}  # their rows of the paper's table 2
@@ -99,14 +98,12 @@ def write_page(folder: Path, inputs: Inputs, name: str) -> None:
     compared = {group: _compared(inputs, name, rows, suites) for group, suites in groups(params).items()}
     write(
         folder / f"{name}.md",
+        inputs,
         template="rates",
         name=name,
         title=title_of(name),
-        params=params,
-        about=inputs.about,
         entry={"says": ""} | entry,
         own=any(row.variant not in params.released for row in rows),
-        comparable=comparability(params),
         drawn=_draw(folder / f"{name}.png", inputs, name, lines),
         groups=[
             {
@@ -176,18 +173,10 @@ def _alike(params: ReportParams, what: str, first: Row, second: Row, suites: Seq
 
 def headline(inputs: Inputs, name: str) -> str:
     """Return the table of the first page: rows by suites."""
-    params = inputs.params
-    rows, header, lines = shown(params, rows_of(params, name), inputs.rollouts), ["Row", "Model"], []
-    with_paper = any(row.paper for row in rows)
-    for group in groups(params):
-        header += [f"{group}: ours", *[f"{group}: paper"] * with_paper]
-    for row in rows:
-        line = [row.key, row.label]
-        for suites in groups(params).values():
-            one = Line(inputs, row, suites)
-            line += [str(one.ours or one.why), *["" if one.paper is None else f"{one.paper:.1f} %"] * with_paper]
-        lines.append(line)
-    return table(header, lines, right=[name for name in header if name.endswith("paper")])
+    found = shown(inputs.params, rows_of(inputs.params, name), inputs.rollouts)
+    of_suites = groups(inputs.params)
+    rows = [[Line(inputs, row, suites) for suites in of_suites.values()] for row in found]
+    return render("headline_rates", groups=of_suites, rows=rows, with_paper=any(row.paper for row in found))
 
 
 def _draw(path: Path, inputs: Inputs, name: str, lines: Mapping[str, Sequence[Line]]) -> bool:

@@ -34,8 +34,7 @@ def write_page(folder: Path, inputs: Inputs) -> None:
 
     write(
         folder / "runs.md",
-        params=inputs.params,
-        about=inputs.about,
+        inputs,
         weights=WEIGHTS,
         runs=list(_runs(inputs, clips)),
         clips=clips,

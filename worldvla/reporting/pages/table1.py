@@ -25,8 +25,8 @@ def write_page(folder: Path, kinds: Path = KINDS) -> None:
         trained=trained,
         present=present,
         joint=[name for name in present if name not in alone],
-        inputs="".join(rows[name]["input"] for name in present),
-        outputs="".join(rows[name]["output"] for name in present),
+        sees="".join(rows[name]["input"] for name in present),
+        answers="".join(rows[name]["output"] for name in present),
         plus=_plus,
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 from worldvla.params.report import ReportParams
 from worldvla.reporting.inference import effects
 from worldvla.reporting.inference.effects import NO_SCORE, Effect, Measured, Side, span
-from worldvla.reporting.inference.published import comparability, published
+from worldvla.reporting.inference.published import published
 from worldvla.reporting.inputs.clips import (
     ACTION_WORLD,
     COPY,
@@ -23,8 +23,7 @@ from worldvla.reporting.inputs.clips import (
 )
 from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.inputs.runs import Absent
-from worldvla.reporting.markdown import table
-from worldvla.reporting.pages.template import number, write
+from worldvla.reporting.pages.template import number, render, write
 from worldvla.reporting.pictures import forest
 
 
@@ -49,9 +48,7 @@ def write_page(folder: Path, inputs: Inputs) -> None:
     params, papers = inputs.params, paper_horizons(inputs.params)
     write(
         folder / "table4.md",
-        params=params,
-        about=inputs.about,
-        comparable=comparability(params),
+        inputs,
         papers=papers,
         short=params.benchmark == "mini" and any(ours < paper for ours, paper in papers.items()),
         drawn=_draw(folder / "table4.png", inputs),
@@ -71,21 +68,16 @@ def write_page(folder: Path, inputs: Inputs) -> None:
 
 def headline(inputs: Inputs) -> str:
     """Return the table of the first page: PSNR and SSIM of the two models, of copying and of the ceiling."""
-    params, paper = inputs.params, paper_horizons(inputs.params)
-    header, lines = ["Suite", "Source"], []
-    for horizon in params.horizons:
-        beside = f" (paper, {paper[horizon]} frames)" if horizon in paper else ""
-        header += [f"{name}, {horizon} frames{beside}" for name in ("PSNR", "SSIM")]
-    for name, suite in inputs.metrics.items():
-        for source in (WORLD, ACTION_WORLD, COPY, RECONSTRUCTION):
-            line = [name, source.label]
-            for horizon in params.horizons:
-                for metric in (PSNR, SSIM):
-                    beside = _paper(source, paper[horizon], metric.paper) if horizon in paper else ""
-                    words = str(_cell(params, suite, source, horizon, metric))
-                    line.append(f"{words} ({beside})" if beside else words)
-            lines.append(line)
-    return table(header, lines)
+    return render(
+        "headline_table4",
+        horizons=inputs.params.horizons,
+        papers=paper_horizons(inputs.params),
+        metrics=(PSNR, SSIM),
+        suites=inputs.metrics,
+        sources=(WORLD, ACTION_WORLD, COPY, RECONSTRUCTION),
+        published=_paper,
+        cell=partial(_cell, inputs.params),
+    )
 
 
 def _cell(

@@ -10,6 +10,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from worldvla.reporting.inference import effects
+from worldvla.reporting.inference.published import comparability
+from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.markdown import aligned
 from worldvla.reporting.provenance import link
 
@@ -56,8 +58,11 @@ def render(template: str, **values: object) -> str:
     return "\n\n".join(filter(None, map(_block, blocks)))
 
 
-def write(path: Path, template: str = "", **values: object) -> None:
-    """Write a page of the template of its name, or of another one."""
+def write(path: Path, inputs: Inputs | None = None, template: str = "", **values: object) -> None:
+    """Write a page of the template of its name, or of another one; if it is about our runs, it says which."""
+    if inputs:
+        ours = {"params": inputs.params, "about": inputs.about, "comparable": comparability(inputs.params)}
+        values = ours | values
     path.write_text(render(template or path.stem, **values) + "\n", encoding="utf-8")
 
 

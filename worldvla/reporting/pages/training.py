@@ -47,8 +47,7 @@ def write_page(folder: Path, inputs: Inputs) -> None:
     suites = {suite: _of_suite(inputs, suite) for suite in in_order(inputs.params.suites)}
     write(
         folder / "training.md",
-        params=inputs.params,
-        about=inputs.about,
+        inputs,
         num_points=NUM_POINTS,
         suites=suites,
         drawn={suite: _draw(folder / f"training-{suite}.png", found) for suite, found in suites.items()},
