@@ -103,10 +103,14 @@ class Judged:
         return [*dict.fromkeys(found), *(["not after Holm's correction"] if self._falls_to_holm else [])]
 
     @property
+    def extra(self) -> str:
+        """What stands beside the verdict."""
+        return "; ".join(filter(None, [self.part, *self.notes]))
+
+    @property
     def words(self) -> str:
         """The verdict with its notes."""
-        extra = "; ".join(filter(None, [self.part, *self.notes]))
-        return f"{self.verdict}: {extra}" if extra else self.verdict
+        return f"{self.verdict}: {self.extra}" if self.extra else self.verdict
 
     @property
     def _falls_to_holm(self) -> bool:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from worldvla.params.claims import ClaimsParams
 from worldvla.reporting.inference.claims import CLAIMS, VERDICTS, Claim, Judged, Outcome, Verdict, paper_effect
-from worldvla.reporting.inference.effects import span
 from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.inputs.runs import SUITES, Absent
 from worldvla.reporting.pages.rates import tasks
@@ -70,46 +69,6 @@ def tally(judged: Mapping[str, Judged]) -> str:
         f"Of {len(distinct)} claims: {', '.join(counts)}. Not counted: {controls} controls of ours"
         f"{f', and {repeats} that rest on the comparison of another' if repeats else ''}."
     )
-
-
-def sentences(inputs: Inputs, judged: Mapping[str, Judged]) -> list[str]:
-    """Return the three sentences of the first page: what holds, what is open, what came out the other way."""
-    distinct = counted(judged)
-
-    def named(*verdicts: Verdict) -> str:
-        return "; ".join(f"{one.claim.short}{_notes(one)}" for one in distinct.values() if one.verdict in verdicts)
-
-    few = sum(one.verdict == "too few trainings" for one in distinct.values())
-    waiting = f" {few} more wait for {inputs.params.claims.trainings} trainings of each model." if few else ""
-    return [
-        f"**What holds:** {named('holds') or 'nothing yet'}.",
-        f"**What is open:** {named('open') or 'nothing that was judged'}.{waiting}",
-        f"**What came out the other way:** {named('opposite', 'too small to matter') or 'nothing'}.",
-    ]
-
-
-def _notes(one: Judged) -> str:
-    notes = [*one.notes, *(["too small to matter"] if one.verdict == "too small to matter" else [])]
-    return f" ({', '.join(notes)})" if notes else ""
-
-
-def lists(judged: Mapping[str, Judged]) -> dict[Verdict, list[str]]:
-    """Return the claims of the first page by verdict, one line each."""
-    return {verdict: [_line(one) for one in claims] for verdict, claims in by_verdict(judged).items()}
-
-
-def _line(one: Judged) -> str:
-    """Return a claim with its effects in a line."""
-    effects = []
-    for outcome in one.outcomes:
-        words = outcome.why or "open"
-        if outcome.effect:
-            words = f"{outcome.effect.words} ({span(outcome.effect.over, outcome.effect.unit)})"
-            words += f", {outcome.also}" if outcome.also else ""
-        effects.append(f"{outcome.place}: {words}" if outcome.place else words)
-    extra = one.words.removeprefix(one.verdict).lstrip(": ")
-    same = f"; as “{CLAIMS[one.same_as].short}”" if one.same_as else ""
-    return f"{one.claim.claim}: {'; '.join(effects)}{f' [{extra}]' if extra else ''}{same}"
 
 
 def draw(folder: Path, judged: Mapping[str, Judged]) -> bool:

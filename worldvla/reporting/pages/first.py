@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from worldvla.reporting.contents import RATES
-from worldvla.reporting.inference.claims import Judged
+from worldvla.reporting.inference.claims import CLAIMS, Judged
 from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.pages import claims, rates, table4
 from worldvla.reporting.pages.template import write
@@ -38,11 +38,12 @@ def write_page(folder: Path, inputs: Inputs, judged: Mapping[str, Judged]) -> No
         inputs,
         template="first",
         drawn=claims.draw(folder, judged),
-        sentences=claims.sentences(inputs, judged),
+        counted=claims.counted(judged).values(),
         scored=claims.scored(inputs),
         simulators=sorted({part.made_of["simulator"] for run in inputs.rollouts.read for part in run.parts.values()}),
         tally=claims.tally(judged),
-        claims=claims.lists(judged),
+        by_verdict=claims.by_verdict(judged),
+        known=CLAIMS,
         tables=tables,
         pages=PAGES | {name: (rates.title_of(name), entry["contents"]) for name, entry in RATES.items()},
     )

@@ -1,7 +1,7 @@
 """The page of what the paper's printed numbers say by themselves; nothing of ours is on it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,12 @@ ROLLOUTS = 50  # per task: section 4.1
 EPISODES = range(ROLLOUTS, 11 * ROLLOUTS, ROLLOUTS)  # of a row and suite, which has ten tasks at most
 COUNTED = (450, 500)  # episodes per row and suite: of nine tasks and of ten
 TOKENS_PER_ACTION, TABLE5_CHUNK = 9, 5  # seven numbers between two markers: section 3.2; its suite is Goal: section 4.1
+# The rows that the paper compares, first against second.
+COMPARED = [("table3", first, second) for first, second in ((2, 1), (5, 4), (4, 3), (4, 1), (3, 1))] + [
+    ("table6", "with_world_pretraining", "without_world_pretraining"),
+    ("table2", "worldvla_256", "openvla"),
+    ("table2", "worldvla_512", "openvla"),
+]
 # What the text of section 1 says of table 3, by its name among the published numbers; and the rows it is held against.
 CLAIMED = {
     "world_model_helps": ("the world model helps the action model", [(2, 1), (5, 4)]),
@@ -28,7 +34,7 @@ CLAIMED = {
 
 def write_page(folder: Path) -> None:
     """Write ``forensics.md``: the findings, then what they rest on, folded away but for the differences."""
-    kinds = _Kind("tables 3, 5 and 6", _ablations()), _Kind("the rows of WorldVLA in table 2", _own_rates())
+    kinds = _Kind("tables 3, 5 and 6", _rates(False)), _Kind("the rows of WorldVLA in table 2", _rates(True))
     timing = _timing()
     shortest, longest = timing[0], timing[-1]
     write(
@@ -82,44 +88,29 @@ class Compared:
 
 def differences() -> list[Compared]:
     """Compare the rows that the paper compares, suite by suite and on average, where suites are strata."""
-    rows3, rows6, rows2 = published("table3"), published("table6"), published("table2")
-    pairs = [("Table 3", f"{a} against {b}", rows3[a], rows3[b]) for a, b in [(2, 1), (5, 4), (4, 3), (4, 1), (3, 1)]]
-    pairs.append(
-        ("Table 6", "with against without", rows6["with_world_pretraining"], rows6["without_world_pretraining"])
-    )
-    pairs += [
-        ("Table 2", f"{one} against openvla", rows2[one], rows2["openvla"]) for one in ("worldvla_256", "worldvla_512")
-    ]
-    ablations, own = (likeliest(rates, EPISODES) for rates in (_ablations(), _own_rates()))
+    ablations, own = (likeliest(_rates(which), EPISODES) for which in (False, True))
     found = []
-    for place, names, first, second in pairs:
-        episodes = own if place == "Table 2" else ablations
+    for table, *keys in COMPARED:
+        first, second = (published(table, key) for key in keys)
+        episodes = own if table == "table2" else ablations
+        names = " against ".join(str(key).removesuffix("_world_pretraining") for key in keys)
         for group in (*SUITES, AVERAGE):
-            rates = (first[group], second[group])
+            rates, num = (first[group], second[group]), episodes
+            result = published_rates.unpaired(*rates, episodes)
             if group == AVERAGE:
                 result = published_rates.stratified([(first[suite], second[suite]) for suite in SUITES], episodes)
-            else:
-                result = published_rates.unpaired(*rates, episodes)
-            num = episodes * (len(SUITES) if group == AVERAGE else 1)
-            found.append((place, names, group, rates, num, result))
-    corrected = holm([result.p_value for *_, result in found])
-    return [
-        Compared(place, names, group, rates, num, result, p_value)
-        for (place, names, group, rates, num, result), p_value in zip(found, corrected, strict=True)
+                num = episodes * len(SUITES)
+            found.append(Compared(f"Table {table[-1]}", names, group, rates, num, result, result.p_value))
+    corrected = holm([one.result.p_value for one in found])
+    return [replace(one, corrected=p_value) for one, p_value in zip(found, corrected, strict=True)]
+
+
+def _rates(own: bool) -> list[float]:
+    """Return the distinct success rates of WorldVLA in table 2, or of tables 3, 5 and 6; in percent and without averages."""
+    rows = [
+        row for place, key, row in _rows() if (place == "Table 2") is own and (not own or key.startswith("worldvla"))
     ]
-
-
-def _ablations() -> list[float]:
-    """Return the distinct success rates of tables 3, 5 and 6, in percent and without averages."""
-    rows = [*published("table3").values(), *published("table6").values()]
-    rates = {row[suite] for row in rows for suite in SUITES}
-    return sorted(rates | {cell["rate"] for row in published("table5").values() for cell in row.values()})
-
-
-def _own_rates() -> list[float]:
-    """Return the distinct success rates of WorldVLA in table 2, in percent and without averages."""
-    rows = [row for name, row in published("table2").items() if name.startswith("worldvla")]
-    return sorted({row[suite] for row in rows for suite in SUITES})
+    return sorted({row[suite] for row in rows for suite in SUITES if suite in row})
 
 
 class _Kind:
