@@ -12,7 +12,7 @@ from scipy.stats import t, ttest_ind
 
 from worldvla.params import strict
 from worldvla.params.report import ReportParams
-from worldvla.reporting.inference import effects
+from worldvla.reporting.inference import measured
 from worldvla.reporting.inference.claims import (
     CLAIMS,
     NO_LENGTHS,
@@ -325,7 +325,7 @@ def test_clips_are_compared_over_trainings_and_by_ssim_too(project):
     assert one.effect.trainings.p_value == pytest.approx(expected.pvalue)
     assert one.effect.beside == pytest.approx((0.99, 1.01), abs=0.005)
     assert one.also.startswith("SSIM +2.5 x100 (")
-    assert judged(project)["action_helps_fvd_of_long_clips"].outcomes[0].why == effects.NO_SCORE
+    assert judged(project)["action_helps_fvd_of_long_clips"].outcomes[0].why == measured.NO_SCORE
     write_clips(project / "videos" / "goal", trainings=TRAININGS, extractor="FVD")
     fvd = judged(project)["action_helps_fvd_of_long_clips"].outcomes[0]
     assert fvd.effect is not None

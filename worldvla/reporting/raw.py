@@ -8,7 +8,7 @@ from typing import Any
 
 from worldvla.files import write_json
 from worldvla.reporting.contents import RATES
-from worldvla.reporting.inference.effects import rate
+from worldvla.reporting.inference.measured import rate
 from worldvla.reporting.inputs.clips import VideoMetrics
 from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.inputs.runs import Absent, in_order

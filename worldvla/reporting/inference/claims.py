@@ -16,6 +16,7 @@ from worldvla.reporting.inference.effects import Effect
 from worldvla.reporting.inference.published import paper_rate, published
 from worldvla.reporting.inputs.clips import VideoMetrics, paper_horizons
 from worldvla.reporting.inputs.runs import SUITES, Absent, Rollouts, in_order
+from worldvla.reporting.words import signed, span
 
 Verdict = Literal["holds", "opposite", "too small to matter", "open", "too few trainings", "not run"]
 VERDICTS: tuple[Verdict, ...] = ("holds", "opposite", "too small to matter", "open", "too few trainings", "not run")
@@ -77,12 +78,12 @@ class Outcome:
             return ""
         significance, spread, arms = params.claims.significance, effect.trainings.spread, effect.trainings.arms
         smallest = smallest_effect(spread, min(effect.num_trainings), chance, significance, arms)
-        found = effects.signed(smallest, effect.unit).removeprefix("+")
+        found = signed(smallest, effect.unit).removeprefix("+")
         wanted = self.paper or self.margin
         if not wanted:
             return found
         needed = trainings_needed(wanted, spread, chance, significance, arms)
-        asked = effects.signed(wanted, effect.unit)
+        asked = signed(wanted, effect.unit)
         return f"{found}; {asked} needs {'over a thousand' if needed is None else needed}"
 
 
@@ -207,7 +208,8 @@ def _outcomes(
             effect = shortest if isinstance(shortest, str) else effect.minus(shortest)
             compared = (pair, pairs[0][1], *suites, unit)
         margin = params.claims.margin_points if unit == "points" else 0.0  # nothing is too small to matter in log odds
-        return _judged(params, claim, place, compared, effect, paper_effect(claim, suites), margin)
+        found = Outcome(place, "not run", compared, paper=paper_effect(claim, suites))
+        return _judged(params, claim, found, effect, margin)
 
     if claim.compares == "growth":
         return [compare(pairs[-1][1], suites, unit, unit) for unit in ("points", "log odds")]
@@ -245,35 +247,27 @@ def _clips(params: ReportParams, claim: Claim, metrics: Mapping[str, VideoMetric
     unit = "dB" if claim.metric == "psnr" else ""
     sides = [(name, "true") for name in claim.variants]
     effect = effects.clips(params, metrics, sides, horizon, claim.metric, unit=unit)
-    compared = (*claim.variants, horizon, claim.metric)
     margin = params.claims.margin_db if unit else 0.0  # none is stated for FVD: nothing is too small to matter there
-    found = _judged(params, claim, "", compared, effect, paper_effect(claim, ()), margin)
+    found = Outcome("", "not run", (*claim.variants, horizon, claim.metric), paper=paper_effect(claim, ()))
+    found = _judged(params, claim, found, effect, margin)
     other = effects.clips(params, metrics, sides, horizon, "ssim", 100, "x100") if unit else ""
     if isinstance(other, str):
         return found
-    return replace(found, also=f"SSIM {other.words} ({effects.span(other.over, 'x100')})")
+    return replace(found, also=f"SSIM {other.words} ({span(other.over, 'x100')})")
 
 
-def _judged(
-    params: ReportParams,
-    claim: Claim,
-    place: str,
-    compared: tuple[object, ...],
-    effect: Effect | str,
-    paper: float | None,
-    margin: float,
-) -> Outcome:
-    """Return the verdict of a comparison."""
+def _judged(params: ReportParams, claim: Claim, found: Outcome, effect: Effect | str, margin: float) -> Outcome:
+    """Return a comparison with its effect and verdict."""
     if isinstance(effect, str):
-        return Outcome(place, "not run", compared, why=effect, paper=paper)
+        return replace(found, why=effect)
     # An effect as large as the paper's is never too small to matter; that there is none is judged by the margin alone.
-    margin = margin if paper is None or claim.denied else min(margin, abs(paper) / 2)
+    margin = margin if found.paper is None or claim.denied else min(margin, abs(found.paper) / 2)
+    found = replace(found, effect=effect, margin=margin)
     if effect.too_few:
-        return Outcome(place, "too few trainings", compared, effect, effect.too_few, paper, margin)
+        return replace(found, verdict="too few trainings", why=effect.too_few)
     if effect.trainings is None:
-        return Outcome(place, "open", compared, effect, "no two trainings differ: no interval", paper, margin)
-    reads = verdict(claim, effect.trainings.low, effect.trainings.high, margin)
-    return Outcome(place, reads, compared, effect, "", paper, margin)
+        return replace(found, verdict="open", why="no two trainings differ: no interval")
+    return replace(found, verdict=verdict(claim, effect.trainings.low, effect.trainings.high, margin))
 
 
 def _other(params: ReportParams, claim: Claim, pair: tuple[str, str]) -> str:

@@ -10,6 +10,7 @@ from worldvla.params.report import ReportedVariant, ReportParams
 from worldvla.reporting.contents import RATES
 from worldvla.reporting.inference import effects
 from worldvla.reporting.inference.effects import Effect
+from worldvla.reporting.inference.measured import rate
 from worldvla.reporting.inference.published import comparability, paper_rate
 from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.inputs.runs import Absent, Rollouts, Run, groups
@@ -17,6 +18,7 @@ from worldvla.reporting.pages import forms
 from worldvla.reporting.pages.history import other_runs
 from worldvla.reporting.pages.template import render, write
 from worldvla.reporting.pictures import curves, forest
+from worldvla.reporting.words import signed
 
 RELEASED = {"released_256": "worldvla_256", "released_512": "worldvla_512"}  # their rows of the paper's table 2
 
@@ -38,7 +40,7 @@ class Line:
         params, found = inputs.params, inputs.rollouts.all_of(row.variant, suites)
         self.row, self.paper = row, paper_rate(row.paper, suites)
         self.runs: list[Run] = [] if isinstance(found, Absent) else found
-        self.ours = effects.rate(params, self.runs) if self.runs else None
+        self.ours = rate(params, self.runs) if self.runs else None
         self.why = str(found) if isinstance(found, Absent) else ""
         self.counts = "/".join(str(sum(run.counts[place] for run in self.runs)) for place in (0, 1))
         self.failures = sum(row["policy_failures"] for run in self.runs for row in run.rows)
@@ -155,7 +157,7 @@ def _compared(
         papers = [paper_rate(row.paper, suites) for row in (first, second)]
         paper = comparison.get("says", "")
         if papers[0] is not None and papers[1] is not None:
-            paper = effects.signed(papers[0] - papers[1], "points")
+            paper = signed(papers[0] - papers[1], "points")
         effect = _alike(params, comparison.get("alike", ""), first, second, suites) or effects.rates(
             params, inputs.rollouts, (first.variant, second.variant), suites
         )

@@ -8,7 +8,8 @@ from typing import Any
 
 from worldvla.params.report import ReportParams
 from worldvla.reporting.inference import effects
-from worldvla.reporting.inference.effects import NO_SCORE, Effect, Measured, Side, span
+from worldvla.reporting.inference.effects import Effect
+from worldvla.reporting.inference.measured import NO_SCORE, ONE_CLIP, Measured, Side, score
 from worldvla.reporting.inference.published import published
 from worldvla.reporting.inputs.clips import (
     ACTION_WORLD,
@@ -23,8 +24,9 @@ from worldvla.reporting.inputs.clips import (
 )
 from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.inputs.runs import Absent
-from worldvla.reporting.pages.template import number, render, write
+from worldvla.reporting.pages.template import render, write
 from worldvla.reporting.pictures import forest
+from worldvla.reporting.words import number, span
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def _cell(
     if isinstance(suite, Absent):
         return str(suite)
     side = source.name, source.actions
-    return effects.score(params, suite, side, horizon, metric.column + suffix, metric.factor)
+    return score(params, suite, side, horizon, metric.column + suffix, metric.factor)
 
 
 def _fvd(suite: VideoMetrics | Absent, source: Source, horizon: int) -> str:
@@ -118,7 +120,7 @@ def _apart(params: ReportParams, suite: VideoMetrics, source: Source, other: Sid
     if isinstance(found, str):
         return found
     if found.beside is None:
-        return f"{found.value:+.2f} ({effects.ONE_CLIP})"
+        return f"{found.value:+.2f} ({ONE_CLIP})"
     low, high = found.beside
     way = "open" if low <= 0 <= high else "better" if low > 0 else "worse"
     return f"{found.value:+.2f} ({span(found.beside, found.unit)}): {way}"
@@ -163,8 +165,7 @@ def summary(inputs: Inputs) -> Mapping[str, Mapping[str, float]]:
     for name, suite in inputs.metrics.items():
         if isinstance(suite, VideoMetrics):
             scores = {
-                one: effects.score(params, suite, (one, "true"), max(params.horizons), PSNR.column, 1)
-                for one in suite.models
+                one: score(params, suite, (one, "true"), max(params.horizons), PSNR.column, 1) for one in suite.models
             }
-            found[name] = {one: round(score.value, 2) for one, score in scores.items() if isinstance(score, Measured)}
+            found[name] = {one: round(mean.value, 2) for one, mean in scores.items() if isinstance(mean, Measured)}
     return found

@@ -3,13 +3,12 @@
 A template is markdown with Jinja's ``{{ values }}``. A paragraph, an item and a row may break anywhere; tables need no alignment.
 """
 
-import math
 import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from worldvla.reporting.inference import effects
+from worldvla.reporting import words
 from worldvla.reporting.inference.published import comparability
 from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.markdown import aligned
@@ -26,16 +25,6 @@ def _shown(value: object) -> str:
     return text if "\n" in text else text.replace("|", "\\|")
 
 
-def p_words(value: float) -> str:
-    """Return a p value as it is printed."""
-    return f"{value:.4f}" if 0.001 <= value < 0.01 else f"{value:.3f}" if value >= 0.001 else "< 0.001"
-
-
-def number(value: float | None) -> str:
-    """Return a distance of sets."""
-    return f"{value:.1f}" if value is not None and math.isfinite(value) else "no distance"
-
-
 ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     undefined=StrictUndefined,
@@ -43,13 +32,10 @@ ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-ENVIRONMENT.filters |= {name: getattr(effects, name) for name in ("decimal", "signed", "span", "between")}
 ENVIRONMENT.filters |= {
-    "link": link,
-    "p": p_words,
-    "number": number,
-    "percent": lambda rate: "" if rate is None else f"{rate:.1f} %",
+    one.__name__: one for one in (words.between, words.decimal, words.number, words.p, words.percent)
 }
+ENVIRONMENT.filters |= {"signed": words.signed, "span": words.span, "link": link}
 
 
 def render(template: str, **values: object) -> str:
@@ -70,9 +56,9 @@ def _block(text: str) -> str:
     """Return a block as the page has it: a table aligned, lists and headings line by line, a paragraph in one line."""
     lines: list[str] = []
     for line in text.splitlines():
-        words = " ".join(line.split())
-        if lines and words and not BEGINS.match(line):
-            lines[-1] += f" {words}"
-        elif words:
-            lines.append(words)
+        spaced = " ".join(line.split())
+        if lines and spaced and not BEGINS.match(line):
+            lines[-1] += f" {spaced}"
+        elif spaced:
+            lines.append(spaced)
     return aligned(lines) if lines and lines[0].startswith("|") else "\n".join(lines)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worldvla.plotting import Axes, plt
-from worldvla.reporting.inference.effects import Measured
+from worldvla.reporting.inference.measured import Measured
 
 # Of the first curve and of the second: told apart without colour too, and each at least 4.5 to 1 on white.
 STYLES = (

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worldvla.plotting import plt
-from worldvla.reporting.inference.effects import Effect, Measured
+from worldvla.reporting.inference.effects import Effect
+from worldvla.reporting.inference.measured import Measured
 
 # Every colour is at least 4.5 to 1 on white, and none says what a shape does not.
 OURS, THIN, PAPER, INK = "#1f5f78", "#4a5560", "#b3412e", "#1f2933"
