@@ -39,8 +39,11 @@ class Effect:
     @property
     def means(self) -> tuple[float, float]:
         """Of the first and of the second; of two pairs, by how much each differs."""
-        first, second = (sum(weight * fmean(numbers) for weight, numbers in arms) for arms in (self.first, self.second))
-        return first, -second
+        first, second = (
+            sum(sign * weight * fmean(numbers) for weight, numbers in arms)
+            for sign, arms in ((1, self.first), (-1, self.second))
+        )
+        return first, second
 
     @property
     def value(self) -> float:
