@@ -37,6 +37,7 @@ class Row:
     label: str
     variant: str
     paper: Sequence[str | int] = field(default=())  # where its rates stand in published.yaml
+    beside: str = ""  # key of the row to whose speed its own is put
 
 
 def rows_of(params: ReportParams, name: str) -> list[Row]:
@@ -53,7 +54,7 @@ def rows_of(params: ReportParams, name: str) -> list[Row]:
         known = params.variants.get(variant)
         if known and known.history != entry.get("history", known.history):
             paper = ()
-        found.append(Row(entry["key"], _label(entry["label"], known, params), variant, paper))
+        found.append(Row(entry["key"], _label(entry["label"], known, params), variant, paper, entry.get("beside", "")))
     if "released" in RATES[name].get("forms", ()):
         for one in params.released:
             label = f"the paper's weights, {CHECKPOINTS[one].pixels} px"
