@@ -6,8 +6,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from toy_policy import CHUNK, TASKS, write_project
 
 from pipeline import speed, timed
+from worldvla.data.shards import TokenizedEpisode, write_shards
 from worldvla.metrics import rounds, turns
 from worldvla.metrics.rounds import per_query, times_as_fast
 from worldvla.metrics.turns import WARM_UP, in_turns
@@ -166,3 +168,17 @@ def test_the_stage_says_what_it_measured(project, capsys):
         r"actions/s of 2 rounds: a_1 [0-9.e+]+, c_5 [0-9.e+]+, b_1 [0-9.e+]+\. Next: dvc repro report$",
         capsys.readouterr().out.strip(),
     )
+
+
+def test_trained_models_are_timed_on_an_episode(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = write_project(tmp_path)
+    codes = np.zeros((9, 4), np.uint16)
+    write_shards(tmp_path / "shards/train", [TokenizedEpisode("open", "0", TASKS[0], codes, np.zeros((9, 7)))], 1)
+    for name in ("one", "two"):
+        timed.main(model=model.relative_to(tmp_path), out=tmp_path / "timed" / f"{name}.json")
+    (tmp_path / "goal.yaml").write_text("speed: {policies: [one, two], num_queries: 3, graphs: false}\n")
+    paths = {"params": tmp_path / "goal.yaml", "timed": tmp_path / "timed", "shards": tmp_path / "shards"}
+    speed.main(**paths, tokenizer=tmp_path / "data/tokenizer/goal-main", out=tmp_path / "goal.json")
+    for found in json.loads((tmp_path / "goal.json").read_text())["policies"].values():
+        assert found["actions_per_s"] == pytest.approx(1000 * CHUNK / np.median(found["query_ms"]), abs=0.1, rel=1e-3)
