@@ -73,7 +73,7 @@ def report_params(
         "report:\n  scale: mini\n  seed: 0\n  benchmark: mini\n  demonstrations: scripted\n"
         f"  suites: {suites}\n  num_tasks: {{goal: [2, 2], spatial: [2, 2], object: [2, 2], long: [2, 2]}}\n  looks: simple\n  horizons: {horizons}\n"
         f"  split: {split}\n  ablation_tasks: {ablation_tasks}\n"
-        f"  claims: {{significance: 0.05, margin_points: 3.0, margin_db: 0.1, trainings: {least}, power: 0.8}}\n"
+        f"  claims: {{margin_points: 3.0, margin_db: 0.1, trainings: {least}, power: 0.8}}\n"
         "  released: []\n  variants:\n" + "\n".join(lines) + "\n"
     )
 

@@ -317,3 +317,18 @@ def test_the_first_page_begins_with_a_picture_and_three_sentences(reports):
         assert f"- {claim.claim}" in page(reports, "README")
     lines = [line for line in page(reports, "claims").splitlines() if line.startswith("| ")]
     assert all(line.split("|")[1].strip() for line in lines)  # the verdict comes first: it is never cut off
+
+
+def test_how_much_longer_a_control_was_trained_follows_from_the_params(project):
+    (project / "report.yaml").write_text(report_params())
+    assert cells(page(write_reports(project), "table3"), "1, longer")[1] == "row 1, trained longer"
+    lines = []
+    for line in report_params().splitlines():
+        lines.append(line.replace("times: 1", "times: 3") if line.startswith("    action_world_chunk_mask:") else line)
+        if line.startswith("    action:"):
+            lines.append(line.replace("action:", "action_longer:").replace("times: 1", "times: 5"))
+    (project / "report.yaml").write_text("\n".join(lines) + "\n")
+    folder = write_reports(project)
+    assert cells(page(folder, "table3"), "1, longer")[1] == "row 1, trained 5 times as long"
+    assert cells(page(folder, "table6"), "without, longer")[1] == "action model, trained 5 times as long"
+    assert "The action world model was trained 3 times as long as the world model." in page(folder, "table4")
