@@ -71,7 +71,7 @@ def test_what_most_work_waits_for_starts_first(tmp_path):
         ("figure5", {"video_metrics@goal", "generate@world-goal-1"}, {"rollout@action-goal-1"}),
         (
             "table5",
-            {"speed@action_h4-goal-1", "rollout_once@action_h1-goal-1"},
+            {"speed@goal", "timed@action_h4-goal-1", "rollout_once@action_h1-goal-1"},
             {"train@world-goal-1", "video_metrics@goal"},
         ),
         ("forensics", {"report"}, {"download@goal", "rollout@action-goal-1"}),

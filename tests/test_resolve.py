@@ -147,9 +147,10 @@ class TestResolve:
 
     def test_a_run_has_the_sections_of_its_stages(self):
         sections = {name: set(yaml.safe_load(text)) for name, text in resolved().items()}
-        assert sections["action-goal-1"] == {"train", "rollout", "speed"}
+        assert sections["goal"] == {"download", "split", "speed", "video_metrics"}
+        assert sections["action-goal-1"] == {"train", "rollout"}
         assert sections["action-goal-2"] == {"train", "rollout"}
-        assert sections["action_h1-goal-1"] == {"train", "rollout", "speed"}
+        assert sections["action_h1-goal-1"] == {"train", "rollout"}
         assert sections["world-goal-1"] == {"train", "generate"}
         assert sections["action_world_chunk_mask-goal-1"] == {"train", "rollout", "generate"}
         assert sections["action_from_world-goal-1"] == {"finetune", "rollout"}

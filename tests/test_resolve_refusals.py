@@ -188,10 +188,6 @@ class TestRefusals:
                 {"variants__action__chunkd": 1},
                 "params.yaml: unknown key 'variants.action.chunkd'; did you mean 'chunk'?",
             ),
-            (
-                {"claims__significance": 0.1},
-                "params.yaml: claims.significance is 0.1; expected 0.05, for all intervals are at 95 %",
-            ),
             ({"claims__margin_points": -1}, "params.yaml: claims.margin_points is -1.0; expected 0 to 100"),
             ({"claims__margin_db": -0.1}, "params.yaml: claims.margin_db is -0.1; expected at least 0"),
             ({"claims__power": 1}, "params.yaml: claims.power is 1.0; expected 0.5 to 0.99"),

@@ -129,10 +129,11 @@ def test_another_chunk_runs_the_chunked_runs_only_and_the_report_follows(project
     before = project.digests()
     printed = project.dvc("exp", "run", "-S", "chunk=10")
     stages = [("train", CHUNKED), ("rollout", set(CHUNKED) & set(PARAMS["rollout"]))]
-    stages += [("speed", {*CHUNKED, *CHUNKED_ONCE} & set(PARAMS["speed"]))]
+    stages += [("timed", {*CHUNKED, *CHUNKED_ONCE} & set(PARAMS["speed"]))]
     stages += [(f"{stage}_once", CHUNKED_ONCE) for stage in ("train", "rollout")]
     stages += [(f"{stage}_other_pixels", OTHER) for stage in ("train", "rollout")]
     chunked = {f"{stage}@{run_of(variant)}" for stage, variants in stages for variant in variants}
+    chunked.add(f"speed@{SUITE}")
     clips = f"generate@{run_of('action_world_chunk_mask')}"
     # Clips are scored anew if they changed, and after a few steps of training a model draws the same whatever its chunk.
     assert stages_run(printed) - {f"video_metrics@{SUITE}"} == {"resolve", "report", *chunked, clips}

@@ -50,7 +50,7 @@ def _needed(run: Run, beginnings: tuple[str, ...]) -> Run | None:
     place = _place(run)
     rolled = ["rollout_released@"] if run.train is None else [f"{one}@{place}" for one in ROLLOUTS]
     rollout = run.rollout if has(*rolled) else None
-    speed = run.speed if has(f"speed@{place}") else None
+    speed = run.speed if has(f"speed@{run.suite}") else None
     generate = run.generate if has(f"video_metrics@{run.suite}", f"generate@{place}") else None
     trains = run.train is not None and has(
         *(f"{stage}@{place}" for stage in ("train", "train_once", "train_other_pixels", "finetune"))

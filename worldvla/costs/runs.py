@@ -20,7 +20,7 @@ from worldvla.params.rollout import RolloutParams
 from worldvla.params.speed import SpeedParams
 from worldvla.params.tokenizer import TokenizerParams
 from worldvla.params.train import FinetuneParams, TrainParams
-from worldvla.params.trainings import run_name
+from worldvla.params.trainings import ONCE, run_name
 from worldvla.sequences import Sample, action_prompt, action_sample, video_sample, world_prompt, world_sample
 from worldvla.simulation.tasks import task_names
 from worldvla.vocabulary import CHAMELEON, Vocabulary, compact
@@ -100,7 +100,9 @@ def read_experiment(params: Path, conf: Path, changes: Mapping[str, object]) -> 
             sizes = tokenizers[f"{suite}-{variant['images']}"]
             ids = CHAMELEON if sizes.vocabulary == "chameleon" else compact(sizes.text_size, sizes.num_codes)
             for number in variant["trainings"]:
-                sections = files[run_name(name, suite, number)]
+                sections = dict(files[run_name(name, suite, number)])
+                if variant["speed"] and number in ONCE:
+                    sections["speed"] = files[suite]["speed"]
                 runs.append(_run(name, suite, number, variant["pixels"], found, ids, sections))
         for name in report["released"]:
             sections = files[f"{name}-{suite}"]
@@ -173,8 +175,14 @@ def training_flops(kind: str, run: Run, model: Size) -> float:
 
 def query(run: Run) -> int:
     """Return the tokens that a policy reads before it answers."""
-    assert run.rollout is not None
-    return action_prompt(run.ids, [0] * TEXT, [run.codes] * run.rollout.history).size
+    return action_prompt(run.ids, [0] * TEXT, [run.codes] * asked(run).history).size
+
+
+def asked(run: Run) -> TrainParams | RolloutParams:
+    """Return how a policy is asked: as it was trained; the authors' own checkpoints as their rollouts say."""
+    how = run.train or run.rollout
+    assert how is not None
+    return how
 
 
 def given(run: Run) -> int:

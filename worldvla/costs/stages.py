@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
+from worldvla.costs.asking import GB, Speed, answering_gb, in_turns_gb, query_hours
 from worldvla.costs.images import image_cost
-from worldvla.costs.runs import Experiment, Run, counts, given, query, samples_trained, training_flops
+from worldvla.costs.runs import Experiment, Run, counts, given, samples_trained, training_flops
 from worldvla.model import placement
 from worldvla.model.size import Size, activation_bytes
 from worldvla.running.devices import Device
@@ -15,9 +16,7 @@ from worldvla.running.machine import TrainingMachine
 from worldvla.tokenizers.vqgan_training import config
 
 # Assumed.
-UTILISATION = 0.3  # of a GPU's peak, by trainings, prompts and the image tokenizer
-# Of one core, measured at `mini` (benchmarks/README.md): products of small models, and LIBERO's engine.
-CORE_FLOPS = 75e9
+# Of one core, measured at `mini` (benchmarks/README.md).
 # A control step with its picture; published looks with EGL: 11.2 per second are reported.
 SIMULATION_S = {"mini": 0.0065, "simple": 0.021, "published": 0.09}
 CONVERSION_S = 0.0032  # of a core, to decode and store a frame of 96 px of a LeRobot dataset; grows with the pixels
@@ -28,7 +27,6 @@ SIMULATOR_GB = {"mini": 0.4, "simple": 1.25, "published": 2.0}
 FILTERED_SHARE, STEP_BYTES = 0.11, 1000  # of a frame's bytes, as stored; and what else a step has
 MEMBERS = 1.5  # a tar's bytes by those of its content
 DVC_COPIES = 2  # in its cache, and in data/ unless `dvc config cache.type` says otherwise
-GB = 1e9
 
 
 @dataclass(frozen=True)
@@ -46,19 +44,6 @@ class Cost:
     gpu_hours: float
     disk_gb: float
     work_gb: float = 0.0
-
-
-@dataclass(frozen=True)
-class Speed:
-    """How fast models compute: on a GPU, or on cores without one."""
-
-    gpu: Device | None
-
-    def hours(self, flops: float, read: float = 0.0) -> tuple[float, float]:
-        """Return hours of cores and of the GPU for some FLOPs, and for bytes of weights and caches that are read."""
-        if self.gpu is None:
-            return flops / CORE_FLOPS / 3600, 0.0
-        return 0.0, (flops / (self.gpu.flops * UTILISATION) + read / self.gpu.bandwidth) / 3600
 
 
 def costs(experiment: Experiment, gpu: Device | None, spread: TrainingMachine) -> list[Cost]:
@@ -209,7 +194,7 @@ def _rollout(experiment: Experiment, speed: Speed) -> Cost | None:
         assert run.rollout is not None
         episodes = run.rollout.init_states_per_task * len(run.rollout.tasks)
         steps = episodes * mean_steps(run)
-        cores, gpu = query_hours(run, speed)
+        cores, gpu = query_hours(run, speed, run.rollout.environments)
         core_hours += steps * SIMULATION_S[_scenes(experiment)] / 3600 + steps / run.rollout.chunk * cores
         gpu_hours += steps / run.rollout.chunk * gpu
         released += 0 if run.train else 2 * Size.of(run.config).total / GB
@@ -232,37 +217,18 @@ def mean_steps(run: Run) -> float:
     return (run.footage.length + run.rollout.max_steps) / 2
 
 
-def answering_gb(run: Run, speed: Speed) -> float:
-    """Return the memory of a model that is asked, with the keys and values of its side-by-side queries or clips."""
-    model, lanes = Size.of(run.config), []
-    if run.rollout is not None:
-        lanes.append(run.rollout.environments * (query(run) + 7 * run.rollout.chunk))
-    if run.generate is not None:
-        lanes.append(run.generate.batch * (given(run) + run.codes.size + 2))
-    bytes_per = 1 if speed.gpu else 2  # fp32 on a CPU
-    return bytes_per * (2 * model.total + model.cache(max(lanes, default=0))) / GB
-
-
-def query_hours(run: Run, speed: Speed) -> tuple[float, float]:
-    """Return hours of cores and of the GPU for one chunk: reading the prompt, and its share of the passes that choose bins."""
-    assert run.rollout is not None
-    model, asked, prompt = Size.of(run.config), run.rollout, query(run)
-    passes = 7 if asked.mask == "action" else 7 * asked.chunk
-    read = 2 * model.total / asked.environments + model.cache(prompt)  # weights once for all environments
-    flops = model.forward(prompt, 0)
-    if speed.gpu is None:
-        flops += model.forward(7 * asked.chunk, 7 * asked.chunk, seen=prompt)
-    return speed.hours(flops, passes * read)
-
-
 def _speed(experiment: Experiment, speed: Speed) -> Cost | None:
     runs = [run for run in experiment.runs if run.speed is not None]
+    if not runs:
+        return None
     core_hours = gpu_hours = 0.0
     for run in runs:
         assert run.speed is not None
-        cores, gpu = query_hours(run, speed)
+        cores, gpu = query_hours(run, speed, 1)
         core_hours, gpu_hours = core_hours + run.speed.num_queries * cores, gpu_hours + run.speed.num_queries * gpu
-    return _asking("speed", runs, speed, core_hours, gpu_hours, 0.0)
+    held = max(gb for gb, _ in in_turns_gb(runs, speed))
+    memory = (PROCESS_GB, held) if speed.gpu else (PROCESS_GB + held, 0)
+    return Cost("speed", len({run.suite for run in runs}), *memory, core_hours, gpu_hours, 0.0)
 
 
 def _generate(experiment: Experiment, speed: Speed) -> Cost | None:

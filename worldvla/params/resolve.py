@@ -31,7 +31,7 @@ from worldvla.params.split import SplitParams
 from worldvla.params.tasks import TaskNames, chosen_indices
 from worldvla.params.tokenizer import TokenizerParams
 from worldvla.params.train import FinetuneParams, TrainParams
-from worldvla.params.trainings import ONCE, model_name, run_name, training_seed
+from worldvla.params.trainings import model_name, run_name, training_seed
 from worldvla.params.video_metrics import VideoMetricsParams
 
 SECTIONS = {
@@ -153,6 +153,7 @@ class _Resolver:
                 protocol=experiment.split,
                 clip_frames=clip_frames(self.sizes) or _ABSENT,
             ),
+            "speed": self._section("speed", policies=experiment.speed, graphs=self._shared("rollout", "graphs")),
             "video_metrics": self._section(
                 "video_metrics",
                 models=[
@@ -236,8 +237,6 @@ class _Resolver:
                 pixels=self._shared("pixels", self._images(name)),
                 max_steps=max_steps(experiment.benchmark, suite),
             )
-        if name in experiment.speed and number in ONCE:
-            sections["speed"] = self._section("speed", graphs=self._shared("rollout", "graphs"))
         if name in experiment.generate:
             sections["generate"] = self._section("generate", split="val_ind", seed=experiment.seed)
         return sections

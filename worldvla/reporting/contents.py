@@ -22,8 +22,8 @@ def variants(page: str) -> list[str]:
 
 def _stages(page: str) -> list[str]:
     """Return how the names of a page's stages begin; a suite follows."""
-    stages = [*ROLLOUTS, *["speed"] * (TIMED in RATES[page].get("forms", []))]
-    return [f"{stage}@{variant}-" for variant in variants(page) for stage in stages]
+    timed = ["speed@"] * (TIMED in RATES[page].get("forms", []))
+    return [*(f"{stage}@{variant}-" for variant in variants(page) for stage in ROLLOUTS), *timed]
 
 
 def _figure4() -> Iterable[str]:

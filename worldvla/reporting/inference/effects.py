@@ -94,6 +94,13 @@ def steps(params: ReportParams, variant: str) -> float:
     return one.times * len(one.samples) + (steps(params, one.start) if one.start in params.variants else 0)
 
 
+def times_as_long(params: ReportParams, first: str, second: str) -> str:
+    """Return how many times as long as the second the first was trained, in words; nothing if one of them is unknown."""
+    if first not in params.variants or second not in params.variants:
+        return ""
+    return f"{steps(params, first) / steps(params, second):.2g} times as long"
+
+
 def confounded(params: ReportParams, first: str, second: str) -> str:
     """Return what else is different between two variants: how long they were trained; nothing if it is the same."""
     if first not in params.variants or second not in params.variants:
@@ -149,7 +156,7 @@ def rates(
     return Effect(
         unit,
         _sum(arms),
-        contrast(arms, params.claims.significance),
+        contrast(arms),
         tuple(counts.values()),
         beside,
         num // len(terms),
@@ -233,7 +240,7 @@ def clips(
     return Effect(
         unit,
         _sum(arms),
-        contrast(arms, params.claims.significance),
+        contrast(arms),
         tuple(counts.values()),
         (together.low, together.high) if len(parts) == len(metrics) else None,
         num,

@@ -37,6 +37,7 @@ class Row:
     label: str
     variant: str
     paper: Sequence[str | int] = field(default=())  # where its rates stand in published.yaml
+    beside: str = ""  # key of the row to whose speed its own is put
 
 
 def rows_of(params: ReportParams, name: str) -> list[Row]:
@@ -53,7 +54,7 @@ def rows_of(params: ReportParams, name: str) -> list[Row]:
         known = params.variants.get(variant)
         if known and known.history != entry.get("history", known.history):
             paper = ()
-        found.append(Row(entry["key"], _label(entry["label"], known, params), variant, paper))
+        found.append(Row(entry["key"], _label(entry, known, params), variant, paper, entry.get("beside", "")))
     if "released" in RATES[name].get("forms", ()):
         for one in params.released:
             label = f"the paper's weights, {CHECKPOINTS[one].pixels} px"
@@ -61,12 +62,14 @@ def rows_of(params: ReportParams, name: str) -> list[Row]:
     return found
 
 
-def _label(words: str, known: ReportedVariant | None, params: ReportParams) -> str:
+def _label(entry: Mapping[str, Any], known: ReportedVariant | None, params: ReportParams) -> str:
+    words, than = entry["label"], entry.get("longer_than", "")
     if known is None:
-        return words.format(pixels="other images", history="other frames", chunk="other length")
+        return words.format(pixels="other images", history="other frames", chunk="other length", longer="longer")
+    longer = effects.times_as_long(params, entry["variant"], than) or "longer"
     lengths = " or ".join(str(num) for num in sorted({known.chunk[suite] for suite in params.suites}))
     frames = f"{known.history} frame{'s' * (known.history > 1)}"
-    return words.format(pixels=f"{known.pixels} px", history=frames, chunk=f"{lengths} actions")
+    return words.format(pixels=f"{known.pixels} px", history=frames, chunk=f"{lengths} actions", longer=longer)
 
 
 def shown(params: ReportParams, rows: Sequence[Row], rollouts: Rollouts) -> list[Row]:
@@ -158,7 +161,7 @@ def _rates(
         successes, episodes = (sum(run.counts[place] for run in runs) for place in (0, 1))
         line.append(f"{successes}/{episodes} = {effects.rate(runs):.1f} %")
         line.append(between(effects.rate_interval(runs)))
-        over = contrast([(1 / len(runs), list(run.rates().values())) for run in runs], params.claims.significance)
+        over = contrast([(1 / len(runs), list(run.rates().values())) for run in runs])
         line.append(between(interval_of(over)))
         released = runs if row.variant in params.released else ()
         note = f"; {comparability(params, released)}" if released and paper is not None else ""

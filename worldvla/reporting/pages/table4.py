@@ -69,6 +69,8 @@ METRICS = (PSNR, SSIM, LPIPS)
 def write_page(folder: Path, inputs: Inputs) -> None:
     """Write ``table4.md`` and its chart."""
     params = inputs.params
+    longer = effects.times_as_long(params, ACTION_WORLD.name, WORLD.name)
+    longer = longer and f"The {ACTION_WORLD.label} was trained {longer} as the {WORLD.label}."
     present = [suite for suite in inputs.metrics.values() if isinstance(suite, VideoMetrics)]
     drawn = _chart(folder / "table4.png", params, present)
     pairs = sorted(paper_horizons(params).items())
@@ -79,8 +81,7 @@ def write_page(folder: Path, inputs: Inputs) -> None:
         f"{inputs.about} The first frame and all actions are given, the other frames are predicted one after the other. Scores "
         "are means over the predicted frames of a clip, without the given one, then over the trainings of a model, then over "
         "clips; in brackets the 95 % bootstrap interval over clips, of these trainings, and SD, how far single trainings spread. "
-        "Higher is better for PSNR and SSIM, lower for LPIPS (features of VGG) and FVD. A model of two kinds of samples is "
-        "trained twice as long as a model of one.",
+        f"Higher is better for PSNR and SSIM, lower for LPIPS (features of VGG) and FVD. {longer}",
         "The paper's numbers are for LIBERO and a model of 7 B, with 10 and 50 frames: "
         f"{', '.join(lengths)}{', for our demonstrations are shorter' * short}. It does not say which clips it "
         f"scored, nor whether it counts the given frame. Ours and the paper's are {comparability(params)}.",
