@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 import yaml
+from outside import evaluated, files, reacting, rolled_out
 
 from benchmarks.project_copy import REPOSITORY, Project
 
@@ -109,6 +110,25 @@ def test_a_second_run_does_nothing(project):
     printed = project.dvc("repro")
     assert stages_run(printed) == set()
     assert "Data and pipelines are up to date." in printed
+
+
+def test_a_client_that_steps_the_environment_itself_gets_every_episode_of_the_rollout_stage(project, tmp_path):
+    """To the bit: every batch of the stage is full until its episodes end, so a server of such batches computes the same.
+
+    A few steps of training teach a model one answer to everything; with noise on its weights it reacts to what it sees.
+    """
+    run, data = run_of("action_chunk_mask_h4"), project.folder / "data"
+    model, tokenizer = data / "models" / run, data / "tokenizer" / f"{SUITE}-main"
+    params = data / "resolved" / f"{run}.yaml"
+    batch = yaml.safe_load(params.read_text())["rollout"]["environments"]
+    trained = files(data / "rollouts" / run)
+    assert evaluated(project, model, tokenizer, params, batch, tmp_path / "trained") == trained
+    model = reacting(model, tokenizer, tmp_path / "reacting")
+    expected = rolled_out(project, model, tokenizer, params, tmp_path / "rollout")
+    assert evaluated(project, model, tokenizer, params, batch, tmp_path / "evaluated") == expected
+    films = [name for name in expected if name.endswith(".mp4")]
+    assert len(films) == 4
+    assert all(expected[name] != trained.get(name) for name in films)
 
 
 def test_forced_again_every_stage_writes_the_same_bytes(project):
