@@ -12,10 +12,11 @@ from resolve_project import REPOSITORY, SCALES, copy_project, edit
 
 from benchmarks.paper_scale import device
 from worldvla import plan
+from worldvla.costs.asking import Speed
 from worldvla.costs.pages import only
 from worldvla.costs.room import Place, fewest, refusals
 from worldvla.costs.runs import counts, read_experiment
-from worldvla.costs.stages import Speed, costs, trained, training_bytes, training_hours
+from worldvla.costs.stages import costs, trained, training_bytes, training_hours
 from worldvla.model.chameleon import Chameleon
 from worldvla.model.config import ChameleonConfig
 from worldvla.model.parts import Part

@@ -3,13 +3,11 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 
+from worldvla.costs.asking import GB, Speed, answering_gb
 from worldvla.costs.runs import Experiment
 from worldvla.costs.stages import (
-    GB,
     PROCESS_GB,
     Cost,
-    Speed,
-    answering_gb,
     rollout_gb,
     simulator_gb,
     trained,
@@ -107,7 +105,7 @@ def _sparing(spread: TrainingMachine) -> Iterator[TrainingMachine]:
 
 
 def _answering(experiment: Experiment, place: Place) -> Iterator[str]:
-    asked = [run for run in experiment.runs if run.rollout or run.speed or run.generate]
+    asked = [run for run in experiment.runs if run.rollout or run.planned or run.speed or run.generate]
     if not asked:
         return
     speed = Speed(place.gpu)
@@ -122,7 +120,7 @@ def _answering(experiment: Experiment, place: Place) -> Iterator[str]:
 
 
 def _simulating(experiment: Experiment, place: Place) -> Iterator[str]:
-    rolled = [run for run in experiment.runs if run.rollout is not None]
+    rolled = [run for run in experiment.runs if run.rollout or run.planned]
     if not rolled:
         return
     speed = Speed(place.gpu)
