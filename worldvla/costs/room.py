@@ -112,7 +112,8 @@ def _answering(experiment: Experiment, place: Place) -> Iterator[str]:
     run = max(asked, key=lambda run: answering_gb(run, speed))
     needed, limit = answering_gb(run, speed) * GB, USABLE * (place.gpu.memory if place.gpu else place.memory)
     if needed > limit:
-        lanes = [f"{name} in conf/{experiment.scale}.yaml" for name in ("rollout.environments", "generate.batch")]
+        names = ["rollout.environments", *["rollout_planned.candidates"] * (run.planned is not None), "generate.batch"]
+        lanes = [f"{name} in conf/{experiment.scale}.yaml" for name in names]
         yield (
             f"rollout and generate of {run.name}-{run.suite} need {_gb(needed)} {_where(place)}; {_gb(limit)} are usable; "
             f"smallest change: half of {' and of '.join(lanes)}, or a larger GPU"

@@ -14,8 +14,8 @@ class RolloutPlannedParams(RolloutParams):
     # Executed is the one with the highest mean log-probability per bin, of the chunk and of the greedy chunk at the imagined
     # frames behind it, together (worldvla/model/lookahead.py). One: the greedy policy.
     candidates: int
-    # By which the logits of the drawn ones are divided. Bins of a bell-shaped distribution are drawn half of it, in nats, less
-    # likely than the greedy one: the score of two chunks has to make up for that.
+    # By which the logits of the drawn ones are divided. Where bins have a bell-shaped distribution, one that is drawn is half the
+    # temperature, in nats, less likely than the greedy one: what it leads to has to make up for that.
     temperature: float
 
     def __post_init__(self) -> None:
