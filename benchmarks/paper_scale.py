@@ -11,12 +11,12 @@ from pathlib import Path
 
 import torch
 
-from worldvla.costs.asking import UTILISATION, Speed, query_hours
+from worldvla.costs.asking import UTILISATION, Speed, generation_hours, query_hours
 from worldvla.costs.footage import PUBLISHED
 from worldvla.costs.pages import only
 from worldvla.costs.room import shown
 from worldvla.costs.runs import Experiment, Run, counts, query, read_experiment, samples_per_epoch, training_flops
-from worldvla.costs.stages import SIMULATION_S, costs, generation_hours, trained
+from worldvla.costs.stages import SIMULATION_S, costs, trained
 from worldvla.model import placement
 from worldvla.model.size import Size, activation_bytes
 from worldvla.plan import LADDER, Place, changes, elapsed, number

@@ -74,6 +74,7 @@ def report_params(
         f"  suites: {suites}\n  num_tasks: {{goal: [2, 2], spatial: [2, 2], object: [2, 2], long: [2, 2]}}\n  looks: simple\n  horizons: {horizons}\n"
         f"  split: {split}\n  ablation_tasks: {ablation_tasks}\n"
         f"  claims: {{margin_points: 3.0, margin_db: 0.1, trainings: {least}, power: 0.8}}\n"
+        "  planning: {action_world_chunk_mask: {candidates: 4, temperature: 0.3}}\n"
         "  released: []\n  variants:\n" + "\n".join(lines) + "\n"
     )
 

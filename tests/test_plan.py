@@ -12,7 +12,7 @@ from resolve_project import REPOSITORY, SCALES, copy_project, edit
 
 from benchmarks.paper_scale import device
 from worldvla import plan
-from worldvla.costs.asking import Speed
+from worldvla.costs.asking import Speed, frame_hours, planning_hours, query_hours
 from worldvla.costs.pages import only
 from worldvla.costs.room import Place, fewest, refusals
 from worldvla.costs.runs import counts, read_experiment
@@ -189,7 +189,7 @@ def test_without_a_gpu_the_fewest_that_would_do_are_named(ladder):
     assert any("training_tokens: 8192 in machine.yaml (1 x H200)" in fault for fault in faults)
     text, faults = plan.report(ladder["mini"], SMALL, ALONE)
     assert not faults
-    assert text.endswith("It fits 2 cores and no GPU: about 1.1 hours.")
+    assert text.endswith("It fits 2 cores and no GPU: about 1.2 hours.")
 
 
 def test_every_training_is_counted(ladder):
@@ -240,6 +240,23 @@ def test_a_page_with_speeds_counts_all_policies_that_are_timed(ladder):
     experiment = only(read_experiment(PARAMS, CONF, settings), "table5")
     assert {(run.name, run.training) for run in experiment.runs if run.speed} == {("action_h1", 1), ("action_chunk", 1)}
     assert [cost.num for cost in costs(experiment, None, ALONE) if cost.stage == "speed"] == [1]
+
+
+def test_looking_ahead_costs_its_chunks_and_their_frames(ladder):
+    experiment = only(ladder["mini"], "planning")
+    assert [(run.name, run.rollout is not None) for run in experiment.runs] == [("action_world_chunk_mask", True)]
+    found = {cost.stage: cost for cost in costs(experiment, None, ALONE)}
+    assert found["rollout_planned"].core_hours > found["rollout"].core_hours
+    (run,) = experiment.runs
+    assert run.planned is not None
+    alone, two = (dataclasses.replace(run, planned=dataclasses.replace(run.planned, candidates=num)) for num in (1, 2))
+    for speed in (Speed(None), Speed(H100)):
+        asked, drawn = (
+            sum(hours) for hours in (query_hours(run, speed, run.planned.environments), frame_hours(run, speed, 10))
+        )
+        assert sum(planning_hours(alone, speed)) == asked
+        frames = 2 * run.planned.chunk * drawn  # of each of two chunks a frame per action
+        assert frames + 4 * asked < sum(planning_hours(two, speed)) < frames + 10 * asked
 
 
 def test_the_authors_checkpoints_are_rolled_out_and_not_trained():

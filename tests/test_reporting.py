@@ -19,6 +19,7 @@ from reporting_inputs import (
     write_rollouts,
 )
 
+from worldvla.params.trainings import planned_name
 from worldvla.reporting import contents
 from worldvla.reporting.contents import RATES, STAGES
 from worldvla.reporting.inference.claims import CLAIMS
@@ -100,6 +101,7 @@ def test_a_new_table_is_an_entry_of_one_file(project, monkeypatch):
 def test_every_entry_names_only_rows_and_variants_that_there_are():
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     known = {name for kind in ("variants", "finetune", "once", "other_pixels") for name in params[kind]}
+    known |= {planned_name(name) for name in params["planning"]}
     for name, entry in RATES.items():
         keys = [row["key"] for row in entry["rows"]]
         assert len(set(keys)) == len(keys)
@@ -112,6 +114,7 @@ def test_every_entry_names_only_rows_and_variants_that_there_are():
         STAGES["table2"]
     )
     assert "speed@" in STAGES["table5"]
+    assert {"rollout@action_world_chunk_mask-", "rollout_planned@action_world_chunk_mask-"} <= set(STAGES["planning"])
     assert "rollout@action_world_chunk_mask-" in STAGES["figure4"]
 
 

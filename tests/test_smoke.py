@@ -11,6 +11,7 @@ import yaml
 from outside import evaluated, files, reacting, rolled_out
 
 from benchmarks.project_copy import REPOSITORY, Project
+from worldvla.params.trainings import planned_name
 
 PARAMS = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
 SUITE = "goal"
@@ -22,6 +23,7 @@ def run_of(variant: str, number: int = 1) -> str:
 
 
 ROLLED_OUT = [run_of(variant) for variant in (*PARAMS["rollout"], *ONCE, *OTHER)]
+PLANNED = [run_of(planned_name(variant)) for variant in PARAMS["planning"]]
 # Variants whose chunk is that of the experiment, trained several times and once.
 CHUNKED, CHUNKED_ONCE = (
     [name for name, variant in PARAMS[group].items() if variant["chunk"] is None] for group in ("variants", "once")
@@ -52,10 +54,11 @@ def test_every_output_is_there(project):
         digests
     )
     data = project.folder / "data"
-    for run in ROLLED_OUT:
-        assert (data / "models" / run / "model.safetensors").is_file()
+    for run in (*ROLLED_OUT, *PLANNED):
         assert (data / "rollouts" / run / "episodes.parquet").is_file()
         assert (data / "timing" / "rollout" / f"{run}.json").is_file()
+    for run in ROLLED_OUT:
+        assert (data / "models" / run / "model.safetensors").is_file()
         stage = "finetune" if run.startswith("action_from_world") else "train"
         assert (data / "timing" / stage / f"{run}.json").is_file()
     for variant in PARAMS["generate"]:
@@ -82,6 +85,7 @@ def test_every_page_of_the_report_is_there_and_has_no_gap_but_absent_weights(pro
         "figure5",
         "figure6",
         "figure7",
+        "planning",
     }
     for name, text in pages.items():
         assert name in ("README", "claims") or "not run" not in text, name  # claims of tables that are not built yet
@@ -138,7 +142,13 @@ def test_forced_again_every_stage_writes_the_same_bytes(project):
     stages += [
         f"{stage}@{SUITE}-{images}" for stage in ("filter", "tokenizer", "encode") for images in PARAMS["images"]
     ]
-    stages += [f"train@{run}", f"rollout@{run}", f"generate@{run}", f"finetune@{run_of('action_from_world')}"]
+    stages += [
+        f"train@{run}",
+        f"rollout@{run}",
+        f"rollout_planned@{run}",
+        f"generate@{run}",
+        f"finetune@{run_of('action_from_world')}",
+    ]
     project.dvc("repro", "--force", "--single-item", *stages)
     assert project.digests() == before
 
@@ -149,6 +159,7 @@ def test_another_chunk_runs_the_chunked_runs_only_and_the_report_follows(project
     before = project.digests()
     printed = project.dvc("exp", "run", "-S", "chunk=10")
     stages = [("train", CHUNKED), ("rollout", set(CHUNKED) & set(PARAMS["rollout"]))]
+    stages += [("rollout_planned", set(CHUNKED) & set(PARAMS["planning"]))]
     stages += [("timed", {*CHUNKED, *CHUNKED_ONCE} & set(PARAMS["speed"]))]
     stages += [(f"{stage}_once", CHUNKED_ONCE) for stage in ("train", "rollout")]
     stages += [(f"{stage}_other_pixels", OTHER) for stage in ("train", "rollout")]

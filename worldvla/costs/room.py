@@ -103,14 +103,15 @@ def _sparing(spread: TrainingMachine) -> Iterator[TrainingMachine]:
 
 
 def _answering(experiment: Experiment, place: Place) -> Iterator[str]:
-    asked = [run for run in experiment.runs if run.rollout or run.generate]
+    asked = [run for run in experiment.runs if run.rollout or run.planned or run.generate]
     if not asked:
         return
     speed = Speed(place.gpu)
     run = max(asked, key=lambda run: answering_gb(run, speed))
     needed, limit = answering_gb(run, speed) * GB, USABLE * (place.gpu.memory if place.gpu else place.memory)
     if needed > limit:
-        lanes = [f"{name} in conf/{experiment.scale}.yaml" for name in ("rollout.environments", "generate.batch")]
+        names = ["rollout.environments", *["rollout_planned.candidates"] * (run.planned is not None), "generate.batch"]
+        lanes = [f"{name} in conf/{experiment.scale}.yaml" for name in names]
         yield (
             f"rollout and generate of {run.name}-{run.suite} need {_gb(needed)} {_where(place)}; {_gb(limit)} are usable; "
             f"smallest change: half of {' and of '.join(lanes)}, or a larger GPU"
@@ -130,7 +131,7 @@ def _timing(experiment: Experiment, place: Place) -> Iterator[str]:
 
 
 def _simulating(experiment: Experiment, place: Place) -> Iterator[str]:
-    rolled = [run for run in experiment.runs if run.rollout is not None]
+    rolled = [run for run in experiment.runs if run.rollout or run.planned]
     if not rolled:
         return
     speed = Speed(place.gpu)

@@ -17,6 +17,7 @@ from worldvla.params.download import DownloadParams
 from worldvla.params.generate import GenerateParams
 from worldvla.params.resolve import resolve
 from worldvla.params.rollout import RolloutParams
+from worldvla.params.rollout_planned import RolloutPlannedParams
 from worldvla.params.speed import SpeedParams
 from worldvla.params.tokenizer import TokenizerParams
 from worldvla.params.train import FinetuneParams, TrainParams
@@ -44,6 +45,14 @@ class Run:
     rollout: RolloutParams | None
     speed: SpeedParams | None
     generate: GenerateParams | None
+    planned: RolloutPlannedParams | None
+
+    @property
+    def rolled(self) -> RolloutParams:
+        """Params of its rollouts; it has some, greedy or looking ahead."""
+        rolled = self.rollout or self.planned
+        assert rolled is not None
+        return rolled
 
     @property
     def config(self) -> ChameleonConfig:
@@ -124,7 +133,12 @@ def _run(
     train = _built(FinetuneParams, sections, "finetune") or _built(TrainParams, sections, "train")
     asked = (
         _built(cls, sections, section)
-        for cls, section in ((RolloutParams, "rollout"), (SpeedParams, "speed"), (GenerateParams, "generate"))
+        for cls, section in (
+            (RolloutParams, "rollout"),
+            (SpeedParams, "speed"),
+            (GenerateParams, "generate"),
+            (RolloutPlannedParams, "rollout_planned"),
+        )
     )
     return Run(name, suite, number, pixels, found, ids, train, *asked)
 

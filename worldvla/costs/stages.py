@@ -6,17 +6,27 @@ from dataclasses import dataclass
 
 import torch
 
-from worldvla.costs.asking import GB, Speed, answering_gb, in_turns_gb, query_hours
+from worldvla.costs.asking import (
+    GB,
+    Speed,
+    answering_gb,
+    generation_hours,
+    horizons_of,
+    in_turns_gb,
+    mean_steps,
+    num_clips,
+    planning_hours,
+    query_hours,
+)
 from worldvla.costs.images import image_cost
-from worldvla.costs.runs import Experiment, Run, counts, given, samples_trained, training_flops
+from worldvla.costs.runs import Experiment, Run, counts, samples_trained, training_flops
 from worldvla.model import placement
 from worldvla.model.size import Size, activation_bytes
 from worldvla.running.devices import Device
 from worldvla.running.machine import TrainingMachine
 from worldvla.tokenizers.vqgan_training import config
 
-# Assumed.
-# Of one core, measured at `mini` (benchmarks/README.md).
+# Assumed, or measured of one core at `mini` (benchmarks/README.md).
 # A control step with its picture; published looks with EGL: 11.2 per second are reported.
 SIMULATION_S = {"mini": 0.0065, "simple": 0.021, "published": 0.09}
 CONVERSION_S = 0.0032  # of a core, to decode and store a frame of 96 px of a LeRobot dataset; grows with the pixels
@@ -56,7 +66,18 @@ def costs(experiment: Experiment, gpu: Device | None, spread: TrainingMachine) -
     """
     speed = Speed(gpu)
     train = functools.partial(_train, spread=spread)
-    stages = (_download, _filter, _tokenizer, _encode, train, _rollout, _speed, _generate, _video_metrics)
+    stages = (
+        _download,
+        _filter,
+        _tokenizer,
+        _encode,
+        train,
+        _rollout,
+        _rollout_planned,
+        _speed,
+        _generate,
+        _video_metrics,
+    )
     found = [stage(experiment, speed) for stage in stages]
     return [
         dataclasses.replace(cost, core_hours=cost.core_hours + cost.num * START_S / 3600)
@@ -105,8 +126,7 @@ def simulator_gb(experiment: Experiment) -> float:
 
 def rollout_gb(run: Run, experiment: Experiment) -> float:
     """Return the memory that a worker of rollouts needs on the CPU's side: its simulators, and itself."""
-    assert run.rollout is not None
-    return PROCESS_GB + run.rollout.environments * simulator_gb(experiment)
+    return PROCESS_GB + run.rolled.environments * simulator_gb(experiment)
 
 
 def _download(experiment: Experiment, speed: Speed) -> Cost:
@@ -188,20 +208,33 @@ def training_hours(run: Run, speed: Speed) -> tuple[float, float]:
 
 
 def _rollout(experiment: Experiment, speed: Speed) -> Cost | None:
-    runs = [run for run in experiment.runs if run.rollout is not None]
+    runs = [dataclasses.replace(run, planned=None) for run in experiment.runs if run.rollout is not None]
+    return _rolled(
+        "rollout", [(run, query_hours(run, speed, run.rolled.environments)) for run in runs], experiment, speed
+    )
+
+
+def _rollout_planned(experiment: Experiment, speed: Speed) -> Cost | None:
+    runs = [dataclasses.replace(run, rollout=None) for run in experiment.runs if run.planned is not None]
+    return _rolled("rollout_planned", [(run, planning_hours(run, speed)) for run in runs], experiment, speed)
+
+
+def _rolled(
+    stage: str, asked: list[tuple[Run, tuple[float, float]]], experiment: Experiment, speed: Speed
+) -> Cost | None:
+    """Return the cost of a stage of rollouts, of runs with the hours of cores and of the GPU of a query of each."""
     core_hours = gpu_hours = released = 0.0
-    for run in runs:
-        assert run.rollout is not None
-        episodes = run.rollout.init_states_per_task * len(run.rollout.tasks)
-        steps = episodes * mean_steps(run)
-        cores, gpu = query_hours(run, speed, run.rollout.environments)
-        core_hours += steps * SIMULATION_S[_scenes(experiment)] / 3600 + steps / run.rollout.chunk * cores
-        gpu_hours += steps / run.rollout.chunk * gpu
+    for run, (cores, gpu) in asked:
+        rolled = run.rolled
+        steps = rolled.init_states_per_task * len(rolled.tasks) * mean_steps(run)
+        core_hours += steps * SIMULATION_S[_scenes(experiment)] / 3600 + steps / rolled.chunk * cores
+        gpu_hours += steps / rolled.chunk * gpu
         released += 0 if run.train else 2 * Size.of(run.config).total / GB
-    if not runs:
+    if not asked:
         return None
+    runs = [run for run, _ in asked]
     return Cost(
-        "rollout",
+        stage,
         len(runs),
         max(rollout_gb(run, experiment) + (0 if speed.gpu else answering_gb(run, speed)) for run in runs),
         max(answering_gb(run, speed) for run in runs) if speed.gpu else 0,
@@ -209,12 +242,6 @@ def _rollout(experiment: Experiment, speed: Speed) -> Cost | None:
         gpu_hours,
         DVC_COPIES * (released + 0.0005 * len(runs)),
     )
-
-
-def mean_steps(run: Run) -> float:
-    """Return the control steps of an episode, if half of them end as demonstrations do, and half at the limit."""
-    assert run.rollout is not None
-    return (run.footage.length + run.rollout.max_steps) / 2
 
 
 def _speed(experiment: Experiment, speed: Speed) -> Cost | None:
@@ -237,25 +264,17 @@ def _generate(experiment: Experiment, speed: Speed) -> Cost | None:
     for run in runs:
         cores, gpu = generation_hours(run, speed)
         core_hours, gpu_hours = core_hours + cores, gpu_hours + gpu
-        disk += _clips(run) * max(_horizons(run)) * run.codes.size * 2 * 2 / GB
+        disk += num_clips(run) * max(horizons_of(run)) * run.codes.size * 2 * 2 / GB
     return _asking("generate", runs, speed, core_hours, gpu_hours, disk)
-
-
-def generation_hours(run: Run, speed: Speed) -> tuple[float, float]:
-    """Return hours of cores and of the GPU to predict the held-out tenth of a suite, with true and with shuffled actions."""
-    assert run.generate is not None
-    model, codes, prompt, batch = Size.of(run.config), run.codes.size, given(run), run.generate.batch
-    frames = 2 * _clips(run) * (max(_horizons(run)) - 1)
-    flops = model.forward(prompt, 0) + model.forward(codes, codes, seen=prompt + codes // 2)
-    read = 2 * model.total / batch + model.cache(prompt + codes // 2)
-    return speed.hours(frames * flops if speed.gpu is None else 0.0, frames * codes * read)
 
 
 def _video_metrics(experiment: Experiment, speed: Speed) -> Cost | None:
     runs = [run for run in experiment.runs if run.generate is not None]
     suites = {run.suite for run in runs}
     # Of each model with true and with shuffled actions, and of two baselines.
-    shares = [(2 + 2 * len(suites) / len(runs)) * _clips(run) * max(_horizons(run)) * run.pixels**2 for run in runs]
+    shares = [
+        (2 + 2 * len(suites) / len(runs)) * num_clips(run) * max(horizons_of(run)) * run.pixels**2 for run in runs
+    ]
     hours = sum(shares) * FRAME_S / 96**2 / 3600
     return Cost("video_metrics", len(suites), PROCESS_GB, 0, hours, 0, 0.0) if runs else None
 
@@ -266,12 +285,3 @@ def _asking(stage: str, runs: list[Run], speed: Speed, core_hours: float, gpu_ho
     held = max(answering_gb(run, speed) for run in runs)
     memory = (PROCESS_GB, held) if speed.gpu else (PROCESS_GB + held, 0)
     return Cost(stage, len(runs), *memory, core_hours, gpu_hours, DVC_COPIES * disk)
-
-
-def _clips(run: Run) -> int:
-    return max(1, round(0.1 * run.footage.episodes))
-
-
-def _horizons(run: Run) -> tuple[int, ...]:
-    assert run.generate is not None
-    return run.generate.horizons

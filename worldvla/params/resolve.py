@@ -24,8 +24,9 @@ from worldvla.params.lerobot import frame_faults
 from worldvla.params.named_files import Digests
 from worldvla.params.pixels import Images, PixelsParams
 from worldvla.params.released import CHECKPOINTS, ReleasedModelParams, ReleasedTokenizerParams
-from worldvla.params.report import ReportedVariant, ReportParams
+from worldvla.params.report import ReportedPlanning, ReportedVariant, ReportParams
 from worldvla.params.rollout import RolloutParams
+from worldvla.params.rollout_planned import RolloutPlannedParams
 from worldvla.params.speed import SpeedParams
 from worldvla.params.split import SplitParams
 from worldvla.params.tasks import TaskNames, chosen_indices
@@ -46,6 +47,7 @@ SECTIONS = {
     "released_tokenizer": ReleasedTokenizerParams,
     "released_model": ReleasedModelParams,
     "rollout": RolloutParams,
+    "rollout_planned": RolloutPlannedParams,
     "speed": SpeedParams,
     "generate": GenerateParams,
     "video_metrics": VideoMetricsParams,
@@ -227,8 +229,8 @@ class _Resolver:
             sections["finetune"] = self._section("finetune", **trained, start=experiment.finetune_from, base=None)
         else:
             sections["train"] = self._section("train", **trained)
-        if experiment.is_rolled_out(name):
-            sections["rollout"] = self._section(
+        if experiment.is_rolled_out(name) or name in experiment.planning:
+            rollout = self._section(
                 "rollout",
                 **asked,
                 **self._scenes(suite),
@@ -237,6 +239,10 @@ class _Resolver:
                 pixels=self._shared("pixels", self._images(name)),
                 max_steps=max_steps(experiment.benchmark, suite),
             )
+            if experiment.is_rolled_out(name):
+                sections["rollout"] = rollout
+            if name in experiment.planning and rollout is not None:
+                sections["rollout_planned"] = self._section("rollout_planned", **dataclasses.asdict(rollout))
         if name in experiment.generate:
             sections["generate"] = self._section("generate", split="val_ind", seed=experiment.seed)
         return sections
@@ -286,6 +292,7 @@ class _Resolver:
             ablation_tasks=experiment.ablation_tasks,
             variants=variants,
             released=experiment.released,
+            planning={name: ReportedPlanning(**self.sizes["rollout_planned"]) for name in experiment.planning},
             horizons=tuple(self.sizes["generate"]["horizons"]),
             claims=experiment.claims,
         )

@@ -180,11 +180,12 @@ def _log_odds(percent: float, episodes: int) -> float:
 
 def _unlike(params: ReportParams, first: Run, second: Run) -> str:
     """Return why two rows may not be compared: they were made at another scale or with another simulator."""
-    if first.variant not in params.variants or second.variant not in params.variants:
+    one, other = (params.variants.get(params.planner(run.variant) or run.variant) for run in (first, second))
+    if one is None or other is None:
         return ""
     kinds = ["simulator"]
     # Images of one size have one tokenizer, made with the sizes of one file of conf/.
-    kinds += ["tokenizer"] * (params.variants[first.variant].images == params.variants[second.variant].images)
+    kinds += ["tokenizer"] * (one.images == other.images)
     a, b = (next(iter(run.parts.values())) for run in (first, second))
     words = [kind for kind in kinds if a.made_of[kind] != b.made_of[kind]]
     differ = f"refused: {a.name} and {b.name} differ in the {' and '.join(words)}, as of two scales or machines"

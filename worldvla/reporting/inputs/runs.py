@@ -137,8 +137,14 @@ class Rollouts:
 
     def _run(self, variant: str, suite: str) -> Run | Absent:
         params = self.params
+        planner = params.planner(variant)
         if suite in params.suites and variant in params.released:
             parts = {AUTHORS: (f"{variant}-{suite}", f"rollout_released@{variant}-{suite}")}
+        elif suite in params.suites and planner in params.variants:
+            parts = {
+                number: (run_name(variant, suite, number), f"rollout_planned@{run_name(planner, suite, number)}")
+                for number in params.variants[planner].trainings
+            }
         elif variant not in params.variants or suite not in params.suites or not params.variants[variant].rollout:
             return Absent(f"rollout@{variant}-{suite}", planned=False)
         else:
@@ -157,7 +163,7 @@ class Rollouts:
         rows = [row for number, part in found.items() for row in _rows(part.folder, number)]
         # Rollouts are of all chosen tasks of their suite, so that the rule finds the same ones as the split does.
         unseen = held_out_tasks((row["task"] for row in rows), params.split)
-        every = variant in params.released or params.variants[variant].episodes == "all"
+        every = variant in params.released or params.variants[planner or variant].episodes == "all"
         left_out = [] if every or params.ablation_tasks == "all" else unseen
         return Run(variant, suite, [row for row in rows if row["task"] not in left_out], found, left_out)
 

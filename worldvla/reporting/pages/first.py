@@ -36,7 +36,7 @@ def write_page(folder: Path, inputs: Inputs, judged: Mapping[str, Judged]) -> No
     ]
     listed += [f"- [{name}]({name}): {words}" for name, words in RAW.items()]
     parts = []
-    for name, entry in sorted({**RATES, "table4": None}.items(), key=lambda item: (item[0][0] == "f", item[0])):
+    for name, entry in sorted({**RATES, "table4": None}.items(), key=lambda item: ("tfp".index(item[0][0]), item[0])):
         if entry is None:
             parts += ["## Table 4: predicted clips", table4.headline(inputs)]
         else:

@@ -14,6 +14,7 @@ from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.inputs.runs import Run, in_order
 from worldvla.reporting.inputs.speed import Speeds, not_timed, read_speeds
 from worldvla.reporting.markdown import table
+from worldvla.reporting.pages import planning
 from worldvla.reporting.pictures.strips import Block, draw, filmed
 
 SUITES = ("spatial", "object", "goal", "long", "average")  # in the order of the paper's table 2
@@ -196,4 +197,5 @@ FORMS: dict[str, Callable[[Path, Inputs, Sequence[Any]], list[str]]] = {
     "speeds": speeds,
     "others": others,
     "released": released,
+    "planning": planning.paired,
 }

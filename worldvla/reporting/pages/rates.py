@@ -82,7 +82,7 @@ def shown(params: ReportParams, rows: Sequence[Row], rollouts: Rollouts) -> list
 
 def title_of(name: str) -> str:
     """Return what a page is called in the text."""
-    return f"{name.rstrip('0123456789').capitalize()} {name.lstrip('abcdefghijklmnopqrstuvwxyz')}"
+    return f"{name.rstrip('0123456789').capitalize()} {name.lstrip('abcdefghijklmnopqrstuvwxyz')}".rstrip()
 
 
 def write_page(folder: Path, inputs: Inputs, name: str) -> None:
