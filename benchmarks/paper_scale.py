@@ -11,19 +11,12 @@ from pathlib import Path
 
 import torch
 
+from worldvla.costs.asking import UTILISATION, Speed, generation_hours, query_hours
 from worldvla.costs.footage import PUBLISHED
 from worldvla.costs.pages import only
 from worldvla.costs.room import shown
 from worldvla.costs.runs import Experiment, Run, counts, query, read_experiment, samples_per_epoch, training_flops
-from worldvla.costs.stages import (
-    SIMULATION_S,
-    UTILISATION,
-    Speed,
-    costs,
-    generation_hours,
-    query_hours,
-    trained,
-)
+from worldvla.costs.stages import SIMULATION_S, costs, trained
 from worldvla.model import placement
 from worldvla.model.size import Size, activation_bytes
 from worldvla.plan import LADDER, Place, changes, elapsed, number
@@ -68,7 +61,7 @@ def rollout_costs(run: Run) -> tuple[float, float, float, float]:
     assert run.rollout is not None
     lengths = (run.footage.length, run.rollout.max_steps)
     cores = [ROLLOUTS * length * SIMULATION_S["published"] / 3600 for length in lengths]
-    asked = query_hours(run, Speed(H100))[1] / run.rollout.chunk
+    asked = query_hours(run, Speed(H100), run.rollout.environments)[1] / run.rollout.chunk
     gpus = [ROLLOUTS * length * asked for length in lengths]
     return cores[0], cores[1], gpus[0], gpus[1]
 

@@ -73,7 +73,8 @@ def report_params(
         "report:\n  scale: mini\n  seed: 0\n  benchmark: mini\n  demonstrations: scripted\n"
         f"  suites: {suites}\n  num_tasks: {{goal: [2, 2], spatial: [2, 2], object: [2, 2], long: [2, 2]}}\n  looks: simple\n  horizons: {horizons}\n"
         f"  split: {split}\n  ablation_tasks: {ablation_tasks}\n"
-        f"  claims: {{significance: 0.05, margin_points: 3.0, margin_db: 0.1, trainings: {least}, power: 0.8}}\n"
+        f"  claims: {{margin_points: 3.0, margin_db: 0.1, trainings: {least}, power: 0.8}}\n"
+        "  planning: {action_world_chunk_mask: {candidates: 4, temperature: 0.3}}\n"
         "  released: []\n  variants:\n" + "\n".join(lines) + "\n"
     )
 
@@ -232,8 +233,7 @@ def make_project(folder: Path, suites: str = "[goal]") -> Path:
     write_curve(folder / "models" / "action-goal-1", num_steps=100, validated=(50, 100))
     write_curve(folder / "models" / "all_data-goal-1", num_steps=90, validated=())
     write_tokenizer(folder / "tokenizers" / "goal-main")
-    for variant, actions_per_s in TIMED.items():
-        write_speed(folder / "speed" / f"{variant}-goal-1.json", actions_per_s)
+    write_speeds(folder / "speed" / "goal.json")
     return folder
 
 
@@ -256,13 +256,20 @@ def write_tokenizer(folder: Path) -> None:
     Image.new("RGB", (8, 8)).save(folder / "reconstructions.png")
 
 
-def write_speed(path: Path, actions_per_s: float) -> None:
-    """Write how fast a policy is, as the stage speed does."""
+def write_speeds(path: Path) -> None:
+    """Write how long queries took, as the stage speed does: of the rounds every third is slowed, by half, for all policies."""
+    slowed = [1.5 if number % 3 == 2 else 1.0 for number in range(9)]
+    policies = {
+        variant: {
+            "chunk": 5 if "chunk" in variant else 1,
+            "actions_per_s": actions_per_s,
+            "query_ms": [1000 * (5 if "chunk" in variant else 1) / actions_per_s * factor for factor in slowed],
+        }
+        for variant, actions_per_s in TIMED.items()
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
-    record = {"actions_per_s": actions_per_s, "query_ms": 1000 / actions_per_s, "num_queries": 7, "chunk": 1}
-    record |= {"slow_actions_per_s": 0.9 * actions_per_s, "fast_actions_per_s": 1.1 * actions_per_s}
-    record |= {"history": 2, "seconds": 3.2, "commit": "def456", "date": "2025-01-02 00:00 UTC"}
-    path.write_text(json.dumps(record | {"hardware": "Slide rule, 1 core"}))
+    record = {"seconds": 3.2, "commit": "def456", "date": "2025-01-02 00:00 UTC", "hardware": "Slide rule, 1 core"}
+    path.write_text(json.dumps(record | {"policies": policies}))
 
 
 def write_reports(project: Path) -> Path:

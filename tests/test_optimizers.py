@@ -10,6 +10,7 @@ from test_sharing import BRIEF, cut_off, train_in
 from test_training import IDS, PARAMS
 
 from worldvla.model.initial import empty
+from worldvla.model.muon import Muon
 from worldvla.model.optimizers import Optimizers
 from worldvla.model.ranks import ALONE
 from worldvla.params.train import TrainParams
@@ -40,6 +41,21 @@ def test_muon_moves_the_matrices_of_the_layers_in_all_directions_alike_and_nothi
         stretch = np.linalg.svd(moved[name] / (0.5 * 0.01 * max(1, rows / columns) ** 0.5), compute_uv=False)
         # Near one, not at it, after five Newton-Schulz iterations; a direction of next to nothing takes more of them.
         assert 0.6 < np.quantile(stretch, 0.1) <= stretch.max() < 1.3, name
+
+
+@pytest.mark.parametrize("shape", [(12, 20), (20, 12)])
+def test_muon_is_torchs_to_the_rounding_of_its_type(shape):
+    random = torch.Generator().manual_seed(0)
+    begin, *gradients = torch.randn(4, *shape, generator=random)
+    ended = []
+    for kind in (Muon, torch.optim.Muon):
+        weight = torch.nn.Parameter(begin.clone())
+        optimizer = kind([weight], lr=0.1, weight_decay=0.1, momentum=0.95)
+        for gradient in gradients:
+            weight.grad = gradient
+            optimizer.step()
+        ended.append(weight.detach() - begin)
+    assert (ended[0] - ended[1]).norm() < 0.02 * ended[1].norm()
 
 
 @pytest.mark.slow

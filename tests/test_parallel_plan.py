@@ -71,8 +71,13 @@ def test_what_most_work_waits_for_starts_first(tmp_path):
         ("figure5", {"video_metrics@goal", "generate@world-goal-1"}, {"rollout@action-goal-1"}),
         (
             "table5",
-            {"speed@action_h4-goal-1", "rollout_once@action_h1-goal-1"},
+            {"speed@goal", "timed@action_h4-goal-1", "rollout_once@action_h1-goal-1"},
             {"train@world-goal-1", "video_metrics@goal"},
+        ),
+        (
+            "planning",
+            {"rollout@action_world_chunk_mask-goal-1", "rollout_planned@action_world_chunk_mask-goal-1"},
+            {"rollout@action-goal-1"},
         ),
         ("forensics", {"report"}, {"download@goal", "rollout@action-goal-1"}),
         ("released", {"report", "resolve"}, {"download@goal", "filter@goal-main", "rollout_once@all_data-goal-1"}),
@@ -106,10 +111,13 @@ def test_more_trainings_add_their_stages_and_change_no_other(tmp_path, monkeypat
     assert {name: more[name] for name in few} == few
     params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
     runs = {"train": params["variants"], "finetune": params["finetune"]}
-    runs |= {stage: params[stage] for stage in ("rollout", "generate")}
+    runs |= {stage: params[stage] for stage in ("rollout", "generate")} | {"rollout_planned": params["planning"]}
     added = {f"{stage}@{name}-goal-{n}" for stage, names in runs.items() for name in names for n in (4, 5)}
     assert set(more) - set(few) == added
     _, reads, writes = more["finetune@action_from_world-goal-4"]
     assert "data/models/world-goal-4" in reads
     assert "data/models/action_from_world-goal-4" in writes
+    reads, writes = more["rollout_planned@action_world_chunk_mask-goal-5"][1:]
+    assert "data/models/action_world_chunk_mask-goal-5" in reads
+    assert "data/rollouts/action_world_chunk_mask_planned-goal-5" in writes
     assert "data/generated/goal/world-5" in more["generate@world-goal-5"][2]

@@ -12,10 +12,11 @@ from resolve_project import REPOSITORY, SCALES, copy_project, edit
 
 from benchmarks.paper_scale import device
 from worldvla import plan
+from worldvla.costs.asking import Speed, frame_hours, planning_hours, query_hours
 from worldvla.costs.pages import only
 from worldvla.costs.room import Place, fewest, refusals
 from worldvla.costs.runs import counts, read_experiment
-from worldvla.costs.stages import Speed, costs, trained, training_bytes, training_hours
+from worldvla.costs.stages import costs, trained, training_bytes, training_hours
 from worldvla.model.chameleon import Chameleon
 from worldvla.model.config import ChameleonConfig
 from worldvla.model.parts import Part
@@ -188,7 +189,7 @@ def test_without_a_gpu_the_fewest_that_would_do_are_named(ladder):
     assert any("training_tokens: 8192 in machine.yaml (1 x H200)" in fault for fault in faults)
     text, faults = plan.report(ladder["mini"], SMALL, ALONE)
     assert not faults
-    assert text.endswith("It fits 2 cores and no GPU: about 1.1 hours.")
+    assert text.endswith("It fits 2 cores and no GPU: about 1.2 hours.")
 
 
 def test_every_training_is_counted(ladder):
@@ -216,6 +217,46 @@ def test_a_page_is_counted_alone(ladder):
     with pytest.raises(ValueError, match=r"^unknown page 'tabel3'; did you mean 'table3'\?$"):
         only(ladder["mini"], "tabel3")
     assert not costs(only(ladder["mini"], "forensics"), None, ALONE)
+
+
+def test_policies_are_timed_in_one_process_per_suite_those_with_the_same_chunks_together(ladder):
+    (cost,) = [cost for cost in costs(ladder["paper"], H100, ALONE) if cost.stage == "speed"]
+    assert cost.num == 4
+    assert 3 * 14 < cost.gpu_gb < 3 * 15
+    small = dataclasses.replace(EIGHT_H100, gpu=device("A100"))
+    sentences = [fault for fault in refused(ladder["paper"], small) if fault.startswith("speed of ")]
+    assert len(sentences) == 2 * 4
+    assert sentences[0] == (
+        "speed of spatial holds action, action_h1, action_h4 together, which need 43 GB on each A100; 40 GB are usable; smallest "
+        "change: fewer of them under speed in params.yaml, or a larger GPU"
+    )
+    settings = plan.changes("paper") | {"trainings": [1], "speed": ["action_h1", "action"]}
+    fewer = read_experiment(PARAMS, CONF, settings)
+    assert not [fault for fault in refused(fewer, small) if fault.startswith("speed of ")]
+
+
+def test_a_page_with_speeds_counts_all_policies_that_are_timed(ladder):
+    settings = plan.changes("mini") | {"trainings": [1, 2], "speed": ["action_h1", "action_chunk"]}
+    experiment = only(read_experiment(PARAMS, CONF, settings), "table5")
+    assert {(run.name, run.training) for run in experiment.runs if run.speed} == {("action_h1", 1), ("action_chunk", 1)}
+    assert [cost.num for cost in costs(experiment, None, ALONE) if cost.stage == "speed"] == [1]
+
+
+def test_looking_ahead_costs_its_chunks_and_their_frames(ladder):
+    experiment = only(ladder["mini"], "planning")
+    assert [(run.name, run.rollout is not None) for run in experiment.runs] == [("action_world_chunk_mask", True)]
+    found = {cost.stage: cost for cost in costs(experiment, None, ALONE)}
+    assert found["rollout_planned"].core_hours > found["rollout"].core_hours
+    (run,) = experiment.runs
+    assert run.planned is not None
+    alone, two = (dataclasses.replace(run, planned=dataclasses.replace(run.planned, candidates=num)) for num in (1, 2))
+    for speed in (Speed(None), Speed(H100)):
+        asked, drawn = (
+            sum(hours) for hours in (query_hours(run, speed, run.planned.environments), frame_hours(run, speed, 10))
+        )
+        assert sum(planning_hours(alone, speed)) == asked
+        frames = 2 * run.planned.chunk * drawn  # of each of two chunks a frame per action
+        assert frames + 4 * asked < sum(planning_hours(two, speed)) < frames + 10 * asked
 
 
 def test_the_authors_checkpoints_are_rolled_out_and_not_trained():

@@ -147,12 +147,29 @@ class TestResolve:
 
     def test_a_run_has_the_sections_of_its_stages(self):
         sections = {name: set(yaml.safe_load(text)) for name, text in resolved().items()}
-        assert sections["action-goal-1"] == {"train", "rollout", "speed"}
+        assert sections["goal"] == {"download", "split", "speed", "video_metrics"}
+        assert sections["action-goal-1"] == {"train", "rollout"}
         assert sections["action-goal-2"] == {"train", "rollout"}
-        assert sections["action_h1-goal-1"] == {"train", "rollout", "speed"}
+        assert sections["action_h1-goal-1"] == {"train", "rollout"}
         assert sections["world-goal-1"] == {"train", "generate"}
-        assert sections["action_world_chunk_mask-goal-1"] == {"train", "rollout", "generate"}
+        assert sections["action_world_chunk_mask-goal-1"] == {"train", "rollout", "rollout_planned", "generate"}
         assert sections["action_from_world-goal-1"] == {"finetune", "rollout"}
+
+    def test_a_policy_that_looks_ahead_is_rolled_out_as_its_greedy_one(self):
+        edit("params.yaml", planning=["action_world"])
+        edit("conf/mini.yaml", rollout_planned__candidates=8)
+        files = {name: yaml.safe_load(text) for name, text in resolved().items()}
+        planned = files["action_world-goal-2"]["rollout_planned"]
+        assert (planned.pop("candidates"), planned.pop("temperature")) == (8, 0.3)
+        assert planned == files["action_world-goal-2"]["rollout"]
+        assert "rollout_planned" not in files["action_world_chunk_mask-goal-1"]
+        assert files["report"]["report"]["planning"] == {"action_world": {"candidates": 8, "temperature": 0.3}}
+
+    def test_nothing_has_to_look_ahead(self):
+        edit("params.yaml", planning=[])
+        files = {name: yaml.safe_load(text) for name, text in resolved().items()}
+        assert not [name for name, sections in files.items() if "rollout_planned" in sections]
+        assert files["report"]["report"]["planning"] == {}
 
     def test_a_model_of_images_of_the_other_size_differs_in_nothing_else(self):
         files = {name: yaml.safe_load(text) for name, text in resolved().items()}

@@ -165,6 +165,38 @@ class TestRefusals:
                 "params.yaml: generate has 'all_data', which is trained once; expected one of variants or finetune (those of "
                 "once are rolled out without being named, and predict no clips)",
             ),
+            (
+                {"planning": ["action_chunk"]},
+                "params.yaml: planning has 'action_chunk', whose samples are action; expected action and world among them",
+            ),
+            (
+                {"planning": ["world"]},
+                "params.yaml: planning has 'world', whose samples are world; expected action and world among them",
+            ),
+            (
+                {"planning": ["all_data"]},
+                "params.yaml: planning has 'all_data', which is trained once; expected one of variants or finetune (those of "
+                "once are rolled out without being named, and predict no clips)",
+            ),
+            (
+                {"planning": ["action_world", "action_world"]},
+                "params.yaml: planning is ['action_world', 'action_world']; expected each variant once",
+            ),
+            (
+                {
+                    "planning": ["action_world"],
+                    "variants__action_world_planned": {
+                        "samples": ["action"],
+                        "mask": "causal",
+                        "chunk": 1,
+                        "history": None,
+                        "episodes": "train",
+                        "times": 1,
+                    },
+                },
+                "params.yaml: planning has 'action_world', whose rollouts are called 'action_world_planned', and so is a variant; "
+                "give that one another name",
+            ),
             ({"trainings": []}, f"params.yaml: trainings is []; {NUMBERS}"),
             ({"trainings": [0, 1]}, f"params.yaml: trainings is [0, 1]; {NUMBERS}"),
             ({"trainings": [1, 2, 2]}, f"params.yaml: trainings is [1, 2, 2]; {NUMBERS}"),
@@ -187,10 +219,6 @@ class TestRefusals:
             (
                 {"variants__action__chunkd": 1},
                 "params.yaml: unknown key 'variants.action.chunkd'; did you mean 'chunk'?",
-            ),
-            (
-                {"claims__significance": 0.1},
-                "params.yaml: claims.significance is 0.1; expected 0.05, for all intervals are at 95 %",
             ),
             ({"claims__margin_points": -1}, "params.yaml: claims.margin_points is -1.0; expected 0 to 100"),
             ({"claims__margin_db": -0.1}, "params.yaml: claims.margin_db is -0.1; expected at least 0"),
@@ -302,6 +330,10 @@ class TestRefusals:
             ({"pixels__main": "big"}, "conf/mini.yaml: pixels.main is the text 'big'; expected a whole number"),
             ({"pixels__main": 100}, "conf/mini.yaml: pixels.main is 100; expected a positive multiple of 16"),
             ({"pixels__other": 96}, "conf/mini.yaml: pixels.other is 96; expected another size than main"),
+            (
+                {"rollout_planned__candidates": 0},
+                "conf/mini.yaml: rollout_planned.candidates is 0; expected at least 1",
+            ),
             (
                 {"rollout__init_states_per_task": 51},
                 "conf/mini.yaml: rollout.init_states_per_task is 51; expected 1 to 50",

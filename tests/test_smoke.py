@@ -8,8 +8,10 @@ import subprocess
 
 import pytest
 import yaml
+from outside import evaluated, files, reacting, rolled_out
 
 from benchmarks.project_copy import REPOSITORY, Project
+from worldvla.params.trainings import planned_name
 
 PARAMS = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
 SUITE = "goal"
@@ -21,6 +23,7 @@ def run_of(variant: str, number: int = 1) -> str:
 
 
 ROLLED_OUT = [run_of(variant) for variant in (*PARAMS["rollout"], *ONCE, *OTHER)]
+PLANNED = [run_of(planned_name(variant)) for variant in PARAMS["planning"]]
 # Variants whose chunk is that of the experiment, trained several times and once.
 CHUNKED, CHUNKED_ONCE = (
     [name for name, variant in PARAMS[group].items() if variant["chunk"] is None] for group in ("variants", "once")
@@ -51,10 +54,11 @@ def test_every_output_is_there(project):
         digests
     )
     data = project.folder / "data"
-    for run in ROLLED_OUT:
-        assert (data / "models" / run / "model.safetensors").is_file()
+    for run in (*ROLLED_OUT, *PLANNED):
         assert (data / "rollouts" / run / "episodes.parquet").is_file()
         assert (data / "timing" / "rollout" / f"{run}.json").is_file()
+    for run in ROLLED_OUT:
+        assert (data / "models" / run / "model.safetensors").is_file()
         stage = "finetune" if run.startswith("action_from_world") else "train"
         assert (data / "timing" / stage / f"{run}.json").is_file()
     for variant in PARAMS["generate"]:
@@ -81,6 +85,7 @@ def test_every_page_of_the_report_is_there_and_has_no_gap_but_absent_weights(pro
         "figure5",
         "figure6",
         "figure7",
+        "planning",
     }
     for name, text in pages.items():
         assert name in ("README", "claims") or "not run" not in text, name  # claims of tables that are not built yet
@@ -111,6 +116,25 @@ def test_a_second_run_does_nothing(project):
     assert "Data and pipelines are up to date." in printed
 
 
+def test_a_client_that_steps_the_environment_itself_gets_every_episode_of_the_rollout_stage(project, tmp_path):
+    """To the bit: every batch of the stage is full until its episodes end, so a server of such batches computes the same.
+
+    A few steps of training teach a model one answer to everything; with noise on its weights it reacts to what it sees.
+    """
+    run, data = run_of("action_chunk_mask_h4"), project.folder / "data"
+    model, tokenizer = data / "models" / run, data / "tokenizer" / f"{SUITE}-main"
+    params = data / "resolved" / f"{run}.yaml"
+    batch = yaml.safe_load(params.read_text())["rollout"]["environments"]
+    trained = files(data / "rollouts" / run)
+    assert evaluated(project, model, tokenizer, params, batch, tmp_path / "trained") == trained
+    model = reacting(model, tokenizer, tmp_path / "reacting")
+    expected = rolled_out(project, model, tokenizer, params, tmp_path / "rollout")
+    assert evaluated(project, model, tokenizer, params, batch, tmp_path / "evaluated") == expected
+    films = [name for name in expected if name.endswith(".mp4")]
+    assert len(films) == 4
+    assert all(expected[name] != trained.get(name) for name in films)
+
+
 def test_forced_again_every_stage_writes_the_same_bytes(project):
     before = project.digests()
     run = run_of("action_world_chunk_mask")
@@ -118,7 +142,13 @@ def test_forced_again_every_stage_writes_the_same_bytes(project):
     stages += [
         f"{stage}@{SUITE}-{images}" for stage in ("filter", "tokenizer", "encode") for images in PARAMS["images"]
     ]
-    stages += [f"train@{run}", f"rollout@{run}", f"generate@{run}", f"finetune@{run_of('action_from_world')}"]
+    stages += [
+        f"train@{run}",
+        f"rollout@{run}",
+        f"rollout_planned@{run}",
+        f"generate@{run}",
+        f"finetune@{run_of('action_from_world')}",
+    ]
     project.dvc("repro", "--force", "--single-item", *stages)
     assert project.digests() == before
 
@@ -129,10 +159,12 @@ def test_another_chunk_runs_the_chunked_runs_only_and_the_report_follows(project
     before = project.digests()
     printed = project.dvc("exp", "run", "-S", "chunk=10")
     stages = [("train", CHUNKED), ("rollout", set(CHUNKED) & set(PARAMS["rollout"]))]
-    stages += [("speed", {*CHUNKED, *CHUNKED_ONCE} & set(PARAMS["speed"]))]
+    stages += [("rollout_planned", set(CHUNKED) & set(PARAMS["planning"]))]
+    stages += [("timed", {*CHUNKED, *CHUNKED_ONCE} & set(PARAMS["speed"]))]
     stages += [(f"{stage}_once", CHUNKED_ONCE) for stage in ("train", "rollout")]
     stages += [(f"{stage}_other_pixels", OTHER) for stage in ("train", "rollout")]
     chunked = {f"{stage}@{run_of(variant)}" for stage, variants in stages for variant in variants}
+    chunked.add(f"speed@{SUITE}")
     clips = f"generate@{run_of('action_world_chunk_mask')}"
     # Clips are scored anew if they changed, and after a few steps of training a model draws the same whatever its chunk.
     assert stages_run(printed) - {f"video_metrics@{SUITE}"} == {"resolve", "report", *chunked, clips}

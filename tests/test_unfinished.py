@@ -53,7 +53,9 @@ def test_work_is_continued_by_the_same_code_of_the_stage_only(tmp_path, monkeypa
     assert len(set(folders)) == 5
 
 
-@pytest.mark.parametrize("stage", ["download", "filter", "tokenizer", "encode", "train", "rollout", "generate"])
+@pytest.mark.parametrize(
+    "stage", ["download", "filter", "tokenizer", "encode", "train", "rollout", "rollout_planned", "generate"]
+)
 def test_a_stage_of_this_project_is_decided_by_its_own_module_and_no_wording(stage):
     code = code_of(stage)
     assert f"pipeline/{stage}.py" in code

@@ -14,7 +14,7 @@ import pytest
 import toy_units
 
 from worldvla.running import leases
-from worldvla.running.job import JOB
+from worldvla.running.job import JOB, read_job
 from worldvla.running.leases import Leases
 from worldvla.running.ledger import Ledger
 
@@ -348,3 +348,34 @@ class TestLeases:
         seen = Leases(tmp_path)
         assert seen.last()["a"].state == leases.RELEASED
         assert seen.take("a", seen.last()["a"]) is not None
+
+
+OF_ITS_OWN = """
+import contextlib, sys
+from pathlib import Path
+
+from worldvla.running.job import Job, Unit
+
+def double(number):
+    return 2 * number
+
+@contextlib.contextmanager
+def begin(function):
+    yield lambda content, path, advance: path.write_text(str(function(content)))
+
+if __name__ == "__main__":
+    units = (Unit("000000", 21),)
+    Job(Path(sys.argv[1]), begin, (double,), units, "number", ".txt", environment={}).write()
+"""
+
+
+def test_a_stage_hands_its_workers_a_function_of_its_own_module(folder, monkeypatch):
+    (folder / "own_stage.py").write_text(OF_ITS_OWN)
+    job_folder = folder / "work/own_stage/0123456789abcdef"
+    job_folder.mkdir(parents=True)
+    subprocess.run([sys.executable, "-m", "own_stage", str(job_folder)], cwd=folder, check=True, timeout=60)
+    monkeypatch.syspath_prepend(folder)
+    begun, units = read_job(job_folder).load()
+    with begun as work:
+        work(units["000000"].content, folder / "result", lambda count: None)
+    assert (folder / "result").read_text() == "42"

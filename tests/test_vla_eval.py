@@ -1,20 +1,24 @@
 """The model for vla-eval, asked by the harness's own client over its own server."""
 
+import inspect
+
 import anyio
 import numpy as np
 import pytest
 from served import BATCH, alone
 from toy_policy import CHUNK, HISTORY, TASKS, frame, toy_model
+from vla_eval.cli.config_loader import load_config
 from vla_eval.connection import Connection
 from vla_eval.model_servers.serve import serve_async
 
-from worldvla.serving.vla_eval_server import WorldVLAServer
+from benchmarks.project_copy import REPOSITORY
+from integrations.vla_eval.server import WorldVLAServer
 
 
 @pytest.fixture
 def model(monkeypatch):
     model = toy_model()
-    monkeypatch.setattr("worldvla.serving.vla_eval_server.load_model", lambda *_, **__: (model, None))
+    monkeypatch.setattr("integrations.vla_eval.server.load_model", lambda *_, **__: (model, None))
     return model
 
 
@@ -83,3 +87,9 @@ def test_the_harness_is_told_the_conventions_and_a_wrong_image_ends_nothing(mode
             assert (await connection.act(observation(0, TASKS[0])))["actions"].shape == (7,)
 
     served(converse)
+
+
+def test_the_configuration_names_the_file_and_arguments_that_it_has():
+    content = load_config(str(REPOSITORY / "integrations/vla_eval/worldvla.yaml"))
+    assert (REPOSITORY / content["script"]).samefile(inspect.getfile(WorldVLAServer))
+    inspect.signature(WorldVLAServer).bind(**content["args"])

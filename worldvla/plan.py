@@ -14,10 +14,11 @@ from pathlib import Path
 
 import psutil
 
+from worldvla.costs.asking import CORE_FLOPS, GB, UTILISATION
 from worldvla.costs.pages import only
 from worldvla.costs.room import Place, fewest, refusals, shown
 from worldvla.costs.runs import Experiment, read_experiment
-from worldvla.costs.stages import CORE_FLOPS, GB, UTILISATION, Cost, costs, trained
+from worldvla.costs.stages import Cost, costs, trained
 from worldvla.model import placement
 from worldvla.model.size import Size
 from worldvla.reporting.markdown import table

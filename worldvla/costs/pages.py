@@ -6,7 +6,7 @@ from worldvla.costs.runs import Experiment, Run
 from worldvla.params import strict
 from worldvla.params.train import FinetuneParams
 from worldvla.params.trainings import run_name
-from worldvla.reporting.contents import ROLLOUTS, STAGES
+from worldvla.reporting.contents import PLANNED, ROLLOUTS, STAGES
 
 
 def only(experiment: Experiment, page: str) -> Experiment:
@@ -26,7 +26,7 @@ def only(experiment: Experiment, page: str) -> Experiment:
     }
     for run in experiment.runs:
         if _place(run) in starts:
-            runs.setdefault(_place(run), replace(run, rollout=None, speed=None, generate=None))
+            runs.setdefault(_place(run), replace(run, rollout=None, speed=None, generate=None, planned=None))
     seen = {(run.suite, run.pixels) for run in runs.values() if run.train is not None}
     return replace(
         experiment,
@@ -50,11 +50,12 @@ def _needed(run: Run, beginnings: tuple[str, ...]) -> Run | None:
     place = _place(run)
     rolled = ["rollout_released@"] if run.train is None else [f"{one}@{place}" for one in ROLLOUTS]
     rollout = run.rollout if has(*rolled) else None
-    speed = run.speed if has(f"speed@{place}") else None
+    planned = run.planned if has(f"{PLANNED}{place}") else None
+    speed = run.speed if has(f"speed@{run.suite}") else None
     generate = run.generate if has(f"video_metrics@{run.suite}", f"generate@{place}") else None
     trains = run.train is not None and has(
         *(f"{stage}@{place}" for stage in ("train", "train_once", "train_other_pixels", "finetune"))
     )
-    if rollout or speed or generate or trains:
-        return replace(run, rollout=rollout, speed=speed, generate=generate)
+    if rollout or planned or speed or generate or trains:
+        return replace(run, rollout=rollout, speed=speed, generate=generate, planned=planned)
     return None

@@ -3,18 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 
+from worldvla.costs.asking import GB, Speed, answering_gb, in_turns_gb
 from worldvla.costs.runs import Experiment
-from worldvla.costs.stages import (
-    GB,
-    PROCESS_GB,
-    Cost,
-    Speed,
-    answering_gb,
-    rollout_gb,
-    simulator_gb,
-    trained,
-    training_bytes,
-)
+from worldvla.costs.stages import PROCESS_GB, Cost, rollout_gb, simulator_gb, trained, training_bytes
 from worldvla.model.size import Size
 from worldvla.running.devices import DEVICES, Device
 from worldvla.running.machine import GPU_TOKENS, Machine, TrainingMachine
@@ -38,7 +29,12 @@ class Place:
 
 def refusals(experiment: Experiment, found: list[Cost], place: Place, spread: TrainingMachine) -> list[str]:
     """Return a sentence for all that does not fit, with the smallest change with which it would."""
-    checks = (_training(experiment, place, spread), _answering(experiment, place), _simulating(experiment, place))
+    checks = (
+        _training(experiment, place, spread),
+        _answering(experiment, place),
+        _timing(experiment, place),
+        _simulating(experiment, place),
+    )
     return [*(fault for check in checks for fault in check), *_disk(found, place)]
 
 
@@ -107,22 +103,35 @@ def _sparing(spread: TrainingMachine) -> Iterator[TrainingMachine]:
 
 
 def _answering(experiment: Experiment, place: Place) -> Iterator[str]:
-    asked = [run for run in experiment.runs if run.rollout or run.speed or run.generate]
+    asked = [run for run in experiment.runs if run.rollout or run.planned or run.generate]
     if not asked:
         return
     speed = Speed(place.gpu)
     run = max(asked, key=lambda run: answering_gb(run, speed))
     needed, limit = answering_gb(run, speed) * GB, USABLE * (place.gpu.memory if place.gpu else place.memory)
     if needed > limit:
-        lanes = [f"{name} in conf/{experiment.scale}.yaml" for name in ("rollout.environments", "generate.batch")]
+        names = ["rollout.environments", *["rollout_planned.candidates"] * (run.planned is not None), "generate.batch"]
+        lanes = [f"{name} in conf/{experiment.scale}.yaml" for name in names]
         yield (
             f"rollout and generate of {run.name}-{run.suite} need {_gb(needed)} {_where(place)}; {_gb(limit)} are usable; "
             f"smallest change: half of {' and of '.join(lanes)}, or a larger GPU"
         )
 
 
+def _timing(experiment: Experiment, place: Place) -> Iterator[str]:
+    timed = [run for run in experiment.runs if run.speed is not None]
+    limit = USABLE * (place.gpu.memory if place.gpu else place.memory)
+    for held, runs in in_turns_gb(timed, Speed(place.gpu)):
+        if held * GB > limit:
+            names = ", ".join(run.name for run in runs)
+            yield (
+                f"speed of {runs[0].suite} holds {names} together, which need {_gb(held * GB)} {_where(place)}; {_gb(limit)} are "
+                f"usable; smallest change: fewer of them under speed in params.yaml, or a larger GPU"
+            )
+
+
 def _simulating(experiment: Experiment, place: Place) -> Iterator[str]:
-    rolled = [run for run in experiment.runs if run.rollout is not None]
+    rolled = [run for run in experiment.runs if run.rollout or run.planned]
     if not rolled:
         return
     speed = Speed(place.gpu)

@@ -17,10 +17,11 @@ from worldvla.params.download import DownloadParams
 from worldvla.params.generate import GenerateParams
 from worldvla.params.resolve import resolve
 from worldvla.params.rollout import RolloutParams
+from worldvla.params.rollout_planned import RolloutPlannedParams
 from worldvla.params.speed import SpeedParams
 from worldvla.params.tokenizer import TokenizerParams
 from worldvla.params.train import FinetuneParams, TrainParams
-from worldvla.params.trainings import run_name
+from worldvla.params.trainings import ONCE, run_name
 from worldvla.sequences import Sample, action_prompt, action_sample, video_sample, world_prompt, world_sample
 from worldvla.simulation.tasks import task_names
 from worldvla.vocabulary import CHAMELEON, Vocabulary, compact
@@ -44,6 +45,14 @@ class Run:
     rollout: RolloutParams | None
     speed: SpeedParams | None
     generate: GenerateParams | None
+    planned: RolloutPlannedParams | None
+
+    @property
+    def rolled(self) -> RolloutParams:
+        """Params of its rollouts; it has some, greedy or looking ahead."""
+        rolled = self.rollout or self.planned
+        assert rolled is not None
+        return rolled
 
     @property
     def config(self) -> ChameleonConfig:
@@ -100,7 +109,9 @@ def read_experiment(params: Path, conf: Path, changes: Mapping[str, object]) -> 
             sizes = tokenizers[f"{suite}-{variant['images']}"]
             ids = CHAMELEON if sizes.vocabulary == "chameleon" else compact(sizes.text_size, sizes.num_codes)
             for number in variant["trainings"]:
-                sections = files[run_name(name, suite, number)]
+                sections = dict(files[run_name(name, suite, number)])
+                if variant["speed"] and number in ONCE:
+                    sections["speed"] = files[suite]["speed"]
                 runs.append(_run(name, suite, number, variant["pixels"], found, ids, sections))
         for name in report["released"]:
             sections = files[f"{name}-{suite}"]
@@ -122,7 +133,12 @@ def _run(
     train = _built(FinetuneParams, sections, "finetune") or _built(TrainParams, sections, "train")
     asked = (
         _built(cls, sections, section)
-        for cls, section in ((RolloutParams, "rollout"), (SpeedParams, "speed"), (GenerateParams, "generate"))
+        for cls, section in (
+            (RolloutParams, "rollout"),
+            (SpeedParams, "speed"),
+            (GenerateParams, "generate"),
+            (RolloutPlannedParams, "rollout_planned"),
+        )
     )
     return Run(name, suite, number, pixels, found, ids, train, *asked)
 
@@ -173,8 +189,14 @@ def training_flops(kind: str, run: Run, model: Size) -> float:
 
 def query(run: Run) -> int:
     """Return the tokens that a policy reads before it answers."""
-    assert run.rollout is not None
-    return action_prompt(run.ids, [0] * TEXT, [run.codes] * run.rollout.history).size
+    return action_prompt(run.ids, [0] * TEXT, [run.codes] * asked(run).history).size
+
+
+def asked(run: Run) -> TrainParams | RolloutParams:
+    """Return how a policy is asked: as it was trained; the authors' own checkpoints as their rollouts say."""
+    how = run.train or run.rollout
+    assert how is not None
+    return how
 
 
 def given(run: Run) -> int:

@@ -6,18 +6,27 @@ from dataclasses import dataclass
 
 import torch
 
+from worldvla.costs.asking import (
+    GB,
+    Speed,
+    answering_gb,
+    generation_hours,
+    horizons_of,
+    in_turns_gb,
+    mean_steps,
+    num_clips,
+    planning_hours,
+    query_hours,
+)
 from worldvla.costs.images import image_cost
-from worldvla.costs.runs import Experiment, Run, counts, given, query, samples_trained, training_flops
+from worldvla.costs.runs import Experiment, Run, counts, samples_trained, training_flops
 from worldvla.model import placement
 from worldvla.model.size import Size, activation_bytes
 from worldvla.running.devices import Device
 from worldvla.running.machine import TrainingMachine
 from worldvla.tokenizers.vqgan_training import config
 
-# Assumed.
-UTILISATION = 0.3  # of a GPU's peak, by trainings, prompts and the image tokenizer
-# Of one core, measured at `mini` (benchmarks/README.md): products of small models, and LIBERO's engine.
-CORE_FLOPS = 75e9
+# Assumed, or measured of one core at `mini` (benchmarks/README.md).
 # A control step with its picture; published looks with EGL: 11.2 per second are reported.
 SIMULATION_S = {"mini": 0.0065, "simple": 0.021, "published": 0.09}
 CONVERSION_S = 0.0032  # of a core, to decode and store a frame of 96 px of a LeRobot dataset; grows with the pixels
@@ -28,7 +37,6 @@ SIMULATOR_GB = {"mini": 0.4, "simple": 1.25, "published": 2.0}
 FILTERED_SHARE, STEP_BYTES = 0.11, 1000  # of a frame's bytes, as stored; and what else a step has
 MEMBERS = 1.5  # a tar's bytes by those of its content
 DVC_COPIES = 2  # in its cache, and in data/ unless `dvc config cache.type` says otherwise
-GB = 1e9
 
 
 @dataclass(frozen=True)
@@ -48,19 +56,6 @@ class Cost:
     work_gb: float = 0.0
 
 
-@dataclass(frozen=True)
-class Speed:
-    """How fast models compute: on a GPU, or on cores without one."""
-
-    gpu: Device | None
-
-    def hours(self, flops: float, read: float = 0.0) -> tuple[float, float]:
-        """Return hours of cores and of the GPU for some FLOPs, and for bytes of weights and caches that are read."""
-        if self.gpu is None:
-            return flops / CORE_FLOPS / 3600, 0.0
-        return 0.0, (flops / (self.gpu.flops * UTILISATION) + read / self.gpu.bandwidth) / 3600
-
-
 def costs(experiment: Experiment, gpu: Device | None, spread: TrainingMachine) -> list[Cost]:
     """Return the cost of every stage, in the order in which they run.
 
@@ -71,7 +66,18 @@ def costs(experiment: Experiment, gpu: Device | None, spread: TrainingMachine) -
     """
     speed = Speed(gpu)
     train = functools.partial(_train, spread=spread)
-    stages = (_download, _filter, _tokenizer, _encode, train, _rollout, _speed, _generate, _video_metrics)
+    stages = (
+        _download,
+        _filter,
+        _tokenizer,
+        _encode,
+        train,
+        _rollout,
+        _rollout_planned,
+        _speed,
+        _generate,
+        _video_metrics,
+    )
     found = [stage(experiment, speed) for stage in stages]
     return [
         dataclasses.replace(cost, core_hours=cost.core_hours + cost.num * START_S / 3600)
@@ -120,8 +126,7 @@ def simulator_gb(experiment: Experiment) -> float:
 
 def rollout_gb(run: Run, experiment: Experiment) -> float:
     """Return the memory that a worker of rollouts needs on the CPU's side: its simulators, and itself."""
-    assert run.rollout is not None
-    return PROCESS_GB + run.rollout.environments * simulator_gb(experiment)
+    return PROCESS_GB + run.rolled.environments * simulator_gb(experiment)
 
 
 def _download(experiment: Experiment, speed: Speed) -> Cost:
@@ -203,20 +208,33 @@ def training_hours(run: Run, speed: Speed) -> tuple[float, float]:
 
 
 def _rollout(experiment: Experiment, speed: Speed) -> Cost | None:
-    runs = [run for run in experiment.runs if run.rollout is not None]
+    runs = [dataclasses.replace(run, planned=None) for run in experiment.runs if run.rollout is not None]
+    return _rolled(
+        "rollout", [(run, query_hours(run, speed, run.rolled.environments)) for run in runs], experiment, speed
+    )
+
+
+def _rollout_planned(experiment: Experiment, speed: Speed) -> Cost | None:
+    runs = [dataclasses.replace(run, rollout=None) for run in experiment.runs if run.planned is not None]
+    return _rolled("rollout_planned", [(run, planning_hours(run, speed)) for run in runs], experiment, speed)
+
+
+def _rolled(
+    stage: str, asked: list[tuple[Run, tuple[float, float]]], experiment: Experiment, speed: Speed
+) -> Cost | None:
+    """Return the cost of a stage of rollouts, of runs with the hours of cores and of the GPU of a query of each."""
     core_hours = gpu_hours = released = 0.0
-    for run in runs:
-        assert run.rollout is not None
-        episodes = run.rollout.init_states_per_task * len(run.rollout.tasks)
-        steps = episodes * mean_steps(run)
-        cores, gpu = query_hours(run, speed)
-        core_hours += steps * SIMULATION_S[_scenes(experiment)] / 3600 + steps / run.rollout.chunk * cores
-        gpu_hours += steps / run.rollout.chunk * gpu
+    for run, (cores, gpu) in asked:
+        rolled = run.rolled
+        steps = rolled.init_states_per_task * len(rolled.tasks) * mean_steps(run)
+        core_hours += steps * SIMULATION_S[_scenes(experiment)] / 3600 + steps / rolled.chunk * cores
+        gpu_hours += steps / rolled.chunk * gpu
         released += 0 if run.train else 2 * Size.of(run.config).total / GB
-    if not runs:
+    if not asked:
         return None
+    runs = [run for run, _ in asked]
     return Cost(
-        "rollout",
+        stage,
         len(runs),
         max(rollout_gb(run, experiment) + (0 if speed.gpu else answering_gb(run, speed)) for run in runs),
         max(answering_gb(run, speed) for run in runs) if speed.gpu else 0,
@@ -226,43 +244,18 @@ def _rollout(experiment: Experiment, speed: Speed) -> Cost | None:
     )
 
 
-def mean_steps(run: Run) -> float:
-    """Return the control steps of an episode, if half of them end as demonstrations do, and half at the limit."""
-    assert run.rollout is not None
-    return (run.footage.length + run.rollout.max_steps) / 2
-
-
-def answering_gb(run: Run, speed: Speed) -> float:
-    """Return the memory of a model that is asked, with the keys and values of its side-by-side queries or clips."""
-    model, lanes = Size.of(run.config), []
-    if run.rollout is not None:
-        lanes.append(run.rollout.environments * (query(run) + 7 * run.rollout.chunk))
-    if run.generate is not None:
-        lanes.append(run.generate.batch * (given(run) + run.codes.size + 2))
-    bytes_per = 1 if speed.gpu else 2  # fp32 on a CPU
-    return bytes_per * (2 * model.total + model.cache(max(lanes, default=0))) / GB
-
-
-def query_hours(run: Run, speed: Speed) -> tuple[float, float]:
-    """Return hours of cores and of the GPU for one chunk: reading the prompt, and its share of the passes that choose bins."""
-    assert run.rollout is not None
-    model, asked, prompt = Size.of(run.config), run.rollout, query(run)
-    passes = 7 if asked.mask == "action" else 7 * asked.chunk
-    read = 2 * model.total / asked.environments + model.cache(prompt)  # weights once for all environments
-    flops = model.forward(prompt, 0)
-    if speed.gpu is None:
-        flops += model.forward(7 * asked.chunk, 7 * asked.chunk, seen=prompt)
-    return speed.hours(flops, passes * read)
-
-
 def _speed(experiment: Experiment, speed: Speed) -> Cost | None:
     runs = [run for run in experiment.runs if run.speed is not None]
+    if not runs:
+        return None
     core_hours = gpu_hours = 0.0
     for run in runs:
         assert run.speed is not None
-        cores, gpu = query_hours(run, speed)
+        cores, gpu = query_hours(run, speed, 1)
         core_hours, gpu_hours = core_hours + run.speed.num_queries * cores, gpu_hours + run.speed.num_queries * gpu
-    return _asking("speed", runs, speed, core_hours, gpu_hours, 0.0)
+    held = max(gb for gb, _ in in_turns_gb(runs, speed))
+    memory = (PROCESS_GB, held) if speed.gpu else (PROCESS_GB + held, 0)
+    return Cost("speed", len({run.suite for run in runs}), *memory, core_hours, gpu_hours, 0.0)
 
 
 def _generate(experiment: Experiment, speed: Speed) -> Cost | None:
@@ -271,25 +264,17 @@ def _generate(experiment: Experiment, speed: Speed) -> Cost | None:
     for run in runs:
         cores, gpu = generation_hours(run, speed)
         core_hours, gpu_hours = core_hours + cores, gpu_hours + gpu
-        disk += _clips(run) * max(_horizons(run)) * run.codes.size * 2 * 2 / GB
+        disk += num_clips(run) * max(horizons_of(run)) * run.codes.size * 2 * 2 / GB
     return _asking("generate", runs, speed, core_hours, gpu_hours, disk)
-
-
-def generation_hours(run: Run, speed: Speed) -> tuple[float, float]:
-    """Return hours of cores and of the GPU to predict the held-out tenth of a suite, with true and with shuffled actions."""
-    assert run.generate is not None
-    model, codes, prompt, batch = Size.of(run.config), run.codes.size, given(run), run.generate.batch
-    frames = 2 * _clips(run) * (max(_horizons(run)) - 1)
-    flops = model.forward(prompt, 0) + model.forward(codes, codes, seen=prompt + codes // 2)
-    read = 2 * model.total / batch + model.cache(prompt + codes // 2)
-    return speed.hours(frames * flops if speed.gpu is None else 0.0, frames * codes * read)
 
 
 def _video_metrics(experiment: Experiment, speed: Speed) -> Cost | None:
     runs = [run for run in experiment.runs if run.generate is not None]
     suites = {run.suite for run in runs}
     # Of each model with true and with shuffled actions, and of two baselines.
-    shares = [(2 + 2 * len(suites) / len(runs)) * _clips(run) * max(_horizons(run)) * run.pixels**2 for run in runs]
+    shares = [
+        (2 + 2 * len(suites) / len(runs)) * num_clips(run) * max(horizons_of(run)) * run.pixels**2 for run in runs
+    ]
     hours = sum(shares) * FRAME_S / 96**2 / 3600
     return Cost("video_metrics", len(suites), PROCESS_GB, 0, hours, 0, 0.0) if runs else None
 
@@ -300,12 +285,3 @@ def _asking(stage: str, runs: list[Run], speed: Speed, core_hours: float, gpu_ho
     held = max(answering_gb(run, speed) for run in runs)
     memory = (PROCESS_GB, held) if speed.gpu else (PROCESS_GB + held, 0)
     return Cost(stage, len(runs), *memory, core_hours, gpu_hours, DVC_COPIES * disk)
-
-
-def _clips(run: Run) -> int:
-    return max(1, round(0.1 * run.footage.episodes))
-
-
-def _horizons(run: Run) -> tuple[int, ...]:
-    assert run.generate is not None
-    return run.generate.horizons

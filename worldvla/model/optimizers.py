@@ -1,16 +1,16 @@
 """What changes the weights: AdamW, or Muon for the matrices of the layers and AdamW for the rest.
 
-Muon (Jordan et al., 2024, as torch has it) makes every step of a matrix an orthogonal one, so that no direction of it is left
-behind. Embeddings, norms and the head stay AdamW's, as its authors advise.
+Muon makes every step of a matrix an orthogonal one, so that no direction of it is left behind. Embeddings, norms and the head stay AdamW's, as its authors advise.
 """
 
 import torch
 
 from worldvla.model.chameleon import Chameleon
+from worldvla.model.muon import Muon
 from worldvla.params.train import TrainParams
 
 # By optimizer: what it keeps of a weight, in its shape.
-MOMENTS = {torch.optim.AdamW: ("exp_avg", "exp_avg_sq"), torch.optim.Muon: ("momentum_buffer",)}
+MOMENTS = {torch.optim.AdamW: ("exp_avg", "exp_avg_sq"), Muon: ("momentum_buffer",)}
 MOMENTUM = 0.95
 PEAK = "peak"  # of a group: its rate between warm-up and decay
 
@@ -33,7 +33,7 @@ class Optimizers:
         )
         self._of: dict[str, torch.optim.Optimizer] = dict.fromkeys(self.weights, self._adamw)
         if muon_rate is not None:
-            muon = torch.optim.Muon(
+            muon = Muon(
                 [self.weights[name] for name in matrices],
                 lr=muon_rate,
                 weight_decay=params.weight_decay,

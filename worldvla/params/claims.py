@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from worldvla.params.ranges import Range, at_least, between, check
+from worldvla.params.ranges import at_least, between, check
 
-# Every page has intervals at 95 %.
+# Of every page, two-sided: an effect is shown where its interval, at 95 %, excludes zero. No param: it is typed in sentences.
 SIGNIFICANCE = 0.05
 
 
@@ -12,8 +12,6 @@ SIGNIFICANCE = 0.05
 class ClaimsParams:
     """When a claim holds, and which effects are too small to matter."""
 
-    # Two-sided: an effect is shown where its interval over trainings, at 1 - significance, excludes zero.
-    significance: float
     # Effects within minus and plus the margin are too small to matter: differences of success rates in percentage points,
     # differences of PSNR in dB. Of a claim whose paper's effect is smaller than twice the margin, half of that effect.
     margin_points: float
@@ -27,7 +25,6 @@ class ClaimsParams:
         """Check the ranges."""
         check(
             self,
-            significance=Range(lambda value: value == SIGNIFICANCE, f"{SIGNIFICANCE}, for all intervals are at 95 %"),
             margin_points=between(0, 100),
             margin_db=at_least(0),
             trainings=at_least(2),

@@ -8,6 +8,7 @@ from worldvla.params.benchmarks import max_steps
 from worldvla.params.experiment import ExperimentParams
 from worldvla.params.named_files import place_fault
 from worldvla.params.tasks import TaskNames, expert_faults, selection_faults
+from worldvla.params.trainings import planned_name
 
 # Demonstrations that lie in a folder of the user's, and what it holds.
 NAMED = {"local": "HDF5 files", "lerobot": "LeRobot dataset"}
@@ -38,13 +39,14 @@ def contradictions(experiment: ExperimentParams, params: Path, task_names: TaskN
         )
     here = {**experiment.variants, **experiment.finetune}
     lists = (
-        ("rollout", experiment.rollout, here, "action"),
-        ("speed", experiment.speed, {**here, **experiment.once}, "action"),
-        ("generate", experiment.generate, here, "world"),
-        ("once", tuple(experiment.once), experiment.once, "action"),
-        ("other_pixels", tuple(experiment.other_pixels), experiment.other_pixels, "action"),
+        ("rollout", experiment.rollout, here, ["action"]),
+        ("speed", experiment.speed, {**here, **experiment.once}, ["action"]),
+        ("generate", experiment.generate, here, ["world"]),
+        ("planning", experiment.planning, here, ["action", "world"]),
+        ("once", tuple(experiment.once), experiment.once, ["action"]),
+        ("other_pixels", tuple(experiment.other_pixels), experiment.other_pixels, ["action"]),
     )
-    for stage, names, known, kind in lists:
+    for stage, names, known, kinds in lists:
         for name in names:
             if name in experiment.other_pixels and name not in known:
                 faults.append(
@@ -58,16 +60,22 @@ def contradictions(experiment: ExperimentParams, params: Path, task_names: TaskN
                 )
             elif name not in known:
                 faults.append(f"{params}: {stage} has '{name}'; {strict.known(name, known)}")
-            elif kind not in known[name].samples:
+            elif not set(kinds) <= set(known[name].samples):
                 trained = ", ".join(known[name].samples)
                 faults.append(
-                    f"{params}: {stage} has '{name}', whose samples are {trained}; expected {kind} among them"
+                    f"{params}: {stage} has '{name}', whose samples are {trained}; expected {' and '.join(kinds)} among them"
                 )
     faults += [
         f"{params}: generate has '{name}', which is trained on all episodes, the clips to predict among them; expected "
         "episodes: train"
         for name in experiment.generate
         if name in here and here[name].episodes == "all"
+    ]
+    faults += [
+        f"{params}: planning has '{name}', whose rollouts are called '{planned_name(name)}', and so is a variant; give that "
+        "one another name"
+        for name in experiment.planning
+        if planned_name(name) in variants
     ]
     faults += [
         f"{params}: tasks names the suite '{suite}', which is not in suites ({', '.join(experiment.suites)}); add it there, "

@@ -98,6 +98,8 @@ class ExperimentParams:
     rollout: tuple[str, ...]
     speed: tuple[str, ...]
     generate: tuple[str, ...]
+    # Variants to roll out a second time, with a policy that looks ahead.
+    planning: tuple[str, ...]
     # Thresholds by which the paper's claims are judged.
     claims: ClaimsParams
 
@@ -117,6 +119,8 @@ class ExperimentParams:
             names = getattr(self, stage)
             if not names or len(set(names)) != len(names):
                 raise ValueError(f"{stage} is {list(names)}; expected at least one variant, each once")
+        if len(set(self.planning)) != len(self.planning):
+            raise ValueError(f"planning is {list(self.planning)}; expected each variant once")
         for name in self.all_variants():
             if name in ("copy", "reconstruction", "truth"):
                 raise ValueError(f"variants has '{name}', which table 4 calls a baseline; expected another name")

@@ -11,6 +11,7 @@ from worldvla.params.pixels import Images
 from worldvla.params.released import Released
 from worldvla.params.split import Protocol
 from worldvla.params.train import Episodes, Mask, SampleKind
+from worldvla.params.trainings import planned_name
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,14 @@ class ReportedVariant:
 
 
 @dataclass(frozen=True)
+class ReportedPlanning:
+    """Among what a variant that looks ahead chooses: chunks per query, and the temperature of those that are drawn."""
+
+    candidates: int
+    temperature: float
+
+
+@dataclass(frozen=True)
 class ReportParams:
     """What the reports are about."""
 
@@ -67,7 +76,13 @@ class ReportParams:
     variants: dict[str, ReportedVariant]
     # Checkpoints of the paper's authors that are rolled out.
     released: tuple[Released, ...]
+    # Variants that are rolled out a second time, looking ahead.
+    planning: dict[str, ReportedPlanning]
     # Lengths in frames at which predicted clips are scored, the given first frame included.
     horizons: tuple[int, ...]
     # Thresholds by which the paper's claims are judged.
     claims: ClaimsParams
+
+    def planner(self, name: str) -> str | None:
+        """Return the variant whose rollouts are called by this name because it looks ahead; None of any other name."""
+        return next((variant for variant in self.planning if planned_name(variant) == name), None)

@@ -24,14 +24,15 @@ from worldvla.params.lerobot import frame_faults
 from worldvla.params.named_files import Digests
 from worldvla.params.pixels import Images, PixelsParams
 from worldvla.params.released import CHECKPOINTS, ReleasedModelParams, ReleasedTokenizerParams
-from worldvla.params.report import ReportedVariant, ReportParams
+from worldvla.params.report import ReportedPlanning, ReportedVariant, ReportParams
 from worldvla.params.rollout import RolloutParams
+from worldvla.params.rollout_planned import RolloutPlannedParams
 from worldvla.params.speed import SpeedParams
 from worldvla.params.split import SplitParams
 from worldvla.params.tasks import TaskNames, chosen_indices
 from worldvla.params.tokenizer import TokenizerParams
 from worldvla.params.train import FinetuneParams, TrainParams
-from worldvla.params.trainings import ONCE, model_name, run_name, training_seed
+from worldvla.params.trainings import model_name, run_name, training_seed
 from worldvla.params.video_metrics import VideoMetricsParams
 
 SECTIONS = {
@@ -46,6 +47,7 @@ SECTIONS = {
     "released_tokenizer": ReleasedTokenizerParams,
     "released_model": ReleasedModelParams,
     "rollout": RolloutParams,
+    "rollout_planned": RolloutPlannedParams,
     "speed": SpeedParams,
     "generate": GenerateParams,
     "video_metrics": VideoMetricsParams,
@@ -153,6 +155,7 @@ class _Resolver:
                 protocol=experiment.split,
                 clip_frames=clip_frames(self.sizes) or _ABSENT,
             ),
+            "speed": self._section("speed", policies=experiment.speed, graphs=self._shared("rollout", "graphs")),
             "video_metrics": self._section(
                 "video_metrics",
                 models=[
@@ -226,8 +229,8 @@ class _Resolver:
             sections["finetune"] = self._section("finetune", **trained, start=experiment.finetune_from, base=None)
         else:
             sections["train"] = self._section("train", **trained)
-        if experiment.is_rolled_out(name):
-            sections["rollout"] = self._section(
+        if experiment.is_rolled_out(name) or name in experiment.planning:
+            rollout = self._section(
                 "rollout",
                 **asked,
                 **self._scenes(suite),
@@ -236,8 +239,10 @@ class _Resolver:
                 pixels=self._shared("pixels", self._images(name)),
                 max_steps=max_steps(experiment.benchmark, suite),
             )
-        if name in experiment.speed and number in ONCE:
-            sections["speed"] = self._section("speed", graphs=self._shared("rollout", "graphs"))
+            if experiment.is_rolled_out(name):
+                sections["rollout"] = rollout
+            if name in experiment.planning and rollout is not None:
+                sections["rollout_planned"] = self._section("rollout_planned", **dataclasses.asdict(rollout))
         if name in experiment.generate:
             sections["generate"] = self._section("generate", split="val_ind", seed=experiment.seed)
         return sections
@@ -287,6 +292,7 @@ class _Resolver:
             ablation_tasks=experiment.ablation_tasks,
             variants=variants,
             released=experiment.released,
+            planning={name: ReportedPlanning(**self.sizes["rollout_planned"]) for name in experiment.planning},
             horizons=tuple(self.sizes["generate"]["horizons"]),
             claims=experiment.claims,
         )

@@ -27,6 +27,11 @@ def model_name(variant: str, number: int) -> str:
     return f"{variant}-{number}"
 
 
+def planned_name(variant: str) -> str:
+    """Return what the rollouts of a variant that looks ahead are called, in the place of the variant."""
+    return f"{variant}_planned"
+
+
 def check_trainings(numbers: Iterable[int]) -> None:
     """Raise a ValueError if these are not the numbers of trainings."""
     listed = list(numbers)

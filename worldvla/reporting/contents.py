@@ -12,6 +12,7 @@ RATES: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("rate
 # Of dvc.yaml: a variant is in one of them, as params.yaml says.
 ROLLOUTS = ("rollout", "rollout_once", "rollout_other_pixels")
 RELEASED = "rollout_released@"
+PLANNED = "rollout_planned@"
 TIMED = "speeds"  # the form of a page that shows how fast its rows are, too
 
 
@@ -22,8 +23,8 @@ def variants(page: str) -> list[str]:
 
 def _stages(page: str) -> list[str]:
     """Return how the names of a page's stages begin; a suite follows."""
-    stages = [*ROLLOUTS, *["speed"] * (TIMED in RATES[page].get("forms", []))]
-    return [f"{stage}@{variant}-" for variant in variants(page) for stage in stages]
+    timed = ["speed@"] * (TIMED in RATES[page].get("forms", []))
+    return [*(f"{stage}@{variant}-" for variant in variants(page) for stage in ROLLOUTS), *timed]
 
 
 def _figure4() -> Iterable[str]:
@@ -35,6 +36,7 @@ STAGES: dict[str, list[str]] = {
     **{page: _stages(page) for page in RATES},
     "table1": [],
     "table2": [*_stages("table2"), RELEASED],
+    "planning": [*_stages("planning"), *(f"{PLANNED}{name}-" for name in variants("planning"))],
     "released": [RELEASED],  # what table 2 has of the paper's own weights: nothing is recorded, filtered or trained
     "table4": ["video_metrics@"],
     "figure4": [*_figure4()],

@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import inspect
+import io
 import json
 import os
 import pickle
@@ -38,7 +39,7 @@ class Job:
     """Units of one kind.
 
     ``begin(*arguments)`` is entered once by every worker, and yields what does a unit. It has to be at the top of a module,
-    and the arguments and contents have to be picklable by the names of their modules.
+    as functions among the arguments, and these and the contents have to be picklable.
     """
 
     folder: Path  # work/<stage>/<digest of all that decides the results>
@@ -52,9 +53,10 @@ class Job:
 
     def write(self) -> None:
         """Write what workers read."""
-        pickled = pickle.dumps((self.arguments, self.units))
+        pickled = io.BytesIO()
+        _Pickler(pickled).dump((self.arguments, self.units))
         with atomic_file(self.folder / ARGUMENTS) as scratch:
-            scratch.write_bytes(pickled)
+            scratch.write_bytes(pickled.getbuffer())
         write_json(
             self.folder / JOB,
             {
@@ -106,7 +108,7 @@ class GivenJob:
         if self._content["asks_model"]:
             self._check_arithmetic()
         module, name = self._content["begin"]
-        begin = getattr(importlib.import_module(module), name)
+        begin = _function(module, name)
         arguments, units = pickle.loads((self.folder / ARGUMENTS).read_bytes())
         return begin(*arguments), {unit.name: unit for unit in units}
 
@@ -149,6 +151,20 @@ def code_digests(stage: str) -> dict[str, str]:
     root = Path(worldvla.__file__).parent.parent
     running = [path.relative_to(root).as_posix() for path in sorted(Path(__file__).parent.glob("*.py"))]
     return {path: file_digest(root / path) for path in [*code_of(stage), *running]}
+
+
+class _Pickler(pickle.Pickler):
+    """Pickles a stage's own functions by the module that a worker imports them from, whose ``__main__`` is another."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Return how such a function is found again; of everything else, that pickle does as always."""
+        if inspect.isfunction(obj) and obj.__module__ == "__main__":
+            return _function, (_module(obj), obj.__name__)
+        return NotImplemented
+
+
+def _function(module: str, name: str) -> Any:
+    return getattr(importlib.import_module(module), name)
 
 
 def _module(function: Callable[..., object]) -> str:

@@ -10,15 +10,15 @@ from worldvla.files import write_json
 from worldvla.running.cores import num_cores_of_machine
 
 
-def write_timing(path: Path, seconds: float, **counts: float) -> None:
-    """Write how long a stage took, with what it counted, on which hardware, at which commit and when."""
+def write_timing(path: Path, seconds: float, **found: object) -> None:
+    """Write how long a stage took, with what else it found, on which hardware, at which commit and when."""
     record = {
         "seconds": round(seconds, 1),
         "hardware": hardware(),
         "commit": commit(),
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
     }
-    write_json(path, record | counts)
+    write_json(path, record | found)
 
 
 def hardware() -> str:

@@ -76,13 +76,13 @@ class Outcome:
         effect, chance = self.effect, params.claims.power
         if effect is None or effect.trainings is None:
             return ""
-        significance, spread, arms = params.claims.significance, effect.trainings.spread, effect.trainings.arms
-        smallest = smallest_effect(spread, min(effect.num_trainings), chance, significance, arms)
+        spread, arms = effect.trainings.spread, effect.trainings.arms
+        smallest = smallest_effect(spread, min(effect.num_trainings), chance, arms)
         found = signed(smallest, effect.unit).removeprefix("+")
         wanted = self.paper or self.margin
         if not wanted:
             return found
-        needed = trainings_needed(wanted, spread, chance, significance, arms)
+        needed = trainings_needed(wanted, spread, chance, arms)
         asked = signed(wanted, effect.unit)
         return f"{found}; {asked} needs {'over a thousand' if needed is None else needed}"
 

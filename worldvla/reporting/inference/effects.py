@@ -53,7 +53,7 @@ class Effect:
     @cached_property
     def trainings(self) -> Contrast | None:
         """What the trainings say of it; None where an arm has one, or no two differ."""
-        return contrast([*self.first, *self.second], self.settings.significance)
+        return contrast([*self.first, *self.second])
 
     def minus(self, other: "Effect") -> "Effect":
         """Return by how much it is larger than the effect of another pair."""
@@ -97,6 +97,13 @@ def steps(params: ReportParams, variant: str) -> float:
     """Return how long a model was trained, in lengths of one kind of samples, the model that it started from included."""
     one = params.variants[variant]
     return one.times * len(one.samples) + (steps(params, one.start) if one.start in params.variants else 0)
+
+
+def times_as_long(params: ReportParams, first: str, second: str) -> str:
+    """Return how many times as long as the second the first was trained, in words; nothing if one of them is unknown."""
+    if first not in params.variants or second not in params.variants:
+        return ""
+    return f"{steps(params, first) / steps(params, second):.2g} times as long"
 
 
 def confounded(params: ReportParams, first: str, second: str) -> tuple[str, ...]:
@@ -153,11 +160,12 @@ def _log_odds(percent: float, episodes: int) -> float:
 
 def _unlike(params: ReportParams, first: Run, second: Run) -> str:
     """Return why two rows may not be compared: they were made at another scale or with another simulator."""
-    if first.variant not in params.variants or second.variant not in params.variants:
+    one, other = (params.variants.get(params.planner(run.variant) or run.variant) for run in (first, second))
+    if one is None or other is None:
         return ""
     kinds = ["simulator"]
     # Images of one size have one tokenizer, made with the sizes of one file of conf/.
-    kinds += ["tokenizer"] * (params.variants[first.variant].images == params.variants[second.variant].images)
+    kinds += ["tokenizer"] * (one.images == other.images)
     a, b = (next(iter(run.parts.values())) for run in (first, second))
     words = [kind for kind in kinds if a.made_of[kind] != b.made_of[kind]]
     differ = f"refused: {a.name} and {b.name} differ in the {' and '.join(words)}, as of two scales or machines"

@@ -27,14 +27,13 @@ class Measured:
     value: float
     beside: Ends | None  # its interval over initial states or clips; of one clip there is none
     own: Sequence[Sequence[float]]  # each training's number, suite by suite; nothing of a baseline
-    significance: float  # of the interval over trainings
     unit: str = ""
 
     @property
     def over(self) -> Ends | None:
         """Its interval over trainings."""
         arms = [(1 / len(self.own), numbers) for numbers in self.own]
-        return interval_of(contrast(arms, self.significance)) if arms else None
+        return interval_of(contrast(arms)) if arms else None
 
     @property
     def spreads(self) -> list[float | None]:
@@ -66,7 +65,7 @@ def rate(params: ReportParams, runs: Sequence[Run]) -> Measured:
         parts.append((1 / len(runs), Difference(solved / num, *wilson(min(solved, num), num))))
     found = combined(parts)
     ends = 100 * max(0.0, found.low), 100 * min(1.0, found.high)
-    return Measured(fmean(map(fmean, own)), ends, own, params.claims.significance, "%")
+    return Measured(fmean(map(fmean, own)), ends, own, "%")
 
 
 def score(
@@ -83,7 +82,7 @@ def score(
         return f"not a number in {wrong} of {means.size} scores"
     ends = mean_interval(means, params.seed) if means.size > 1 else None
     own = [values.mean(axis=1).tolist()] if suite.trainings(side[0]) and side[1] == "true" else []
-    return Measured(float(means.mean()), ends, own, params.claims.significance)
+    return Measured(float(means.mean()), ends, own)
 
 
 def scores_of(

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from worldvla.data.protocols import held_out_tasks
 from worldvla.params.report import ReportParams
-from worldvla.params.trainings import run_name
+from worldvla.params.trainings import planned_name, run_name
 from worldvla.simulation.videos import video_name
 
 SUITES = ("goal", "object", "spatial", "long")  # the paper's, in the order of its table 3
@@ -141,7 +141,9 @@ class Rollouts:
 
         None does of a row with a training missing, or refused, nor on a task that is left out.
         """
-        for variant, suite in product((*self.params.variants, *self.params.released), in_order(self.params.suites)):
+        planned = map(planned_name, self.params.planning)
+        names = (*self.params.variants, *planned, *self.params.released)
+        for variant, suite in product(names, in_order(self.params.suites)):
             run = self.run(variant, suite)
             for number, (name, _) in self._asked(variant, suite).items():
                 if (self.folder / name / "episodes.parquet").exists():
@@ -152,8 +154,13 @@ class Rollouts:
     def _asked(self, variant: str, suite: str) -> dict[int, tuple[str, str]]:
         """Return name and stage of each rollout that a row is of, by the number of its training; nothing if none is asked for."""
         params = self.params
+        planner = params.planner(variant)
         if suite in params.suites and variant in params.released:
             return {AUTHORS: (f"{variant}-{suite}", f"rollout_released@{variant}-{suite}")}
+        if suite in params.suites and planner in params.variants:
+            numbers = params.variants[planner].trainings
+            stages = {number: f"rollout_planned@{run_name(planner, suite, number)}" for number in numbers}
+            return {number: (run_name(variant, suite, number), stage) for number, stage in stages.items()}
         if variant not in params.variants or suite not in params.suites or not params.variants[variant].rollout:
             return {}
         asked = params.variants[variant]
@@ -176,7 +183,7 @@ class Rollouts:
         rows = [row for number, part in found.items() for row in _rows(part.folder, number)]
         # Rollouts are of all chosen tasks of their suite, so that the rule finds the same ones as the split does.
         unseen = held_out_tasks((row["task"] for row in rows), params.split)
-        every = variant in params.released or params.variants[variant].episodes == "all"
+        every = variant in params.released or params.variants[params.planner(variant) or variant].episodes == "all"
         left_out = [] if every or params.ablation_tasks == "all" else unseen
         return Run(variant, suite, [row for row in rows if row["task"] not in left_out], found, left_out)
 

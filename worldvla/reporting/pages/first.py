@@ -31,7 +31,7 @@ def write_page(folder: Path, inputs: Inputs, judged: Mapping[str, Judged]) -> No
         f"{rates.title_of(name)}: {shown[name]['contents'].split(';')[0]}": (
             rates.headline(inputs, name) if name in RATES else table4.headline(inputs)
         )
-        for name in sorted(shown, key=lambda name: (name[0] == "f", name))
+        for name in sorted(shown, key=lambda name: ("tfp".index(name[0]), name))
     }
     write(
         folder / "README.md",

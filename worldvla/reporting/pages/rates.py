@@ -31,6 +31,7 @@ class Row:
     label: str
     variant: str
     paper: Sequence[str | int] = field(default=())  # where its rates stand in published.yaml
+    beside: str = ""  # key of the row to whose speed its own is put
 
 
 class Line:
@@ -63,7 +64,7 @@ def rows_of(params: ReportParams, name: str) -> list[Row]:
         known = params.variants.get(variant)
         if known and known.history != entry.get("history", known.history):
             paper = ()
-        found.append(Row(entry["key"], _label(entry["label"], known, params), variant, paper))
+        found.append(Row(entry["key"], _label(entry, known, params), variant, paper, entry.get("beside", "")))
     if "released" in RATES[name].get("forms", ()):
         for one in params.released:
             label = f"the paper's weights, {CHECKPOINTS[one].pixels} px"
@@ -71,12 +72,14 @@ def rows_of(params: ReportParams, name: str) -> list[Row]:
     return found
 
 
-def _label(words: str, known: ReportedVariant | None, params: ReportParams) -> str:
+def _label(entry: Mapping[str, Any], known: ReportedVariant | None, params: ReportParams) -> str:
+    words, than = entry["label"], entry.get("longer_than", "")
     if known is None:
-        return words.format(pixels="other images", history="other frames", chunk="other length")
+        return words.format(pixels="other images", history="other frames", chunk="other length", longer="longer")
+    longer = effects.times_as_long(params, entry["variant"], than) or "longer"
     lengths = " or ".join(str(num) for num in sorted({known.chunk[suite] for suite in params.suites}))
     frames = f"{known.history} frame{'s' * (known.history > 1)}"
-    return words.format(pixels=f"{known.pixels} px", history=frames, chunk=f"{lengths} actions")
+    return words.format(pixels=f"{known.pixels} px", history=frames, chunk=f"{lengths} actions", longer=longer)
 
 
 def shown(params: ReportParams, rows: Sequence[Row], rollouts: Rollouts) -> list[Row]:
@@ -89,7 +92,7 @@ def shown(params: ReportParams, rows: Sequence[Row], rollouts: Rollouts) -> list
 
 def title_of(name: str) -> str:
     """Return what a page is called in the text."""
-    return f"{name.rstrip('0123456789').capitalize()} {name.lstrip('abcdefghijklmnopqrstuvwxyz')}"
+    return f"{name.rstrip('0123456789').capitalize()} {name.lstrip('abcdefghijklmnopqrstuvwxyz')}".rstrip()
 
 
 def write_page(folder: Path, inputs: Inputs, name: str) -> None:

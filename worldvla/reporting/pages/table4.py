@@ -54,6 +54,8 @@ def write_page(folder: Path, inputs: Inputs) -> None:
         papers=papers,
         short=params.benchmark == "mini" and any(ours < paper for ours, paper in papers.items()),
         drawn=_draw(folder / "table4.png", inputs),
+        longer=effects.times_as_long(params, ACTION_WORLD.name, WORLD.name),
+        trained=(ACTION_WORLD.label, WORLD.label),
         metrics=inputs.metrics,
         sources=sources(params),
         scores=(PSNR, SSIM, LPIPS),

@@ -1,7 +1,17 @@
+# /// script
+# requires-python = ">=3.10,<3.14"
+# dependencies = ["vla-eval==0.8.0", "worldvla"]
+#
+# [tool.uv.sources]
+# worldvla = { path = "../..", editable = true }
+# ///
 """A model for the evaluation harness vla-eval, which has episodes and asks at every step: nothing is left to guess.
 
-    pip install vla-eval
-    python -m worldvla.serving.vla_eval_server --args.run action_chunk_mask-goal-1 --host 127.0.0.1
+    vla-eval serve --config integrations/vla_eval/worldvla.yaml --address 127.0.0.1:8000 --arg run=action_chunk_mask-goal-1
+
+from the top of this repository, or without ``uv``, which makes an environment of its own from the lines above:
+
+    python -m integrations.vla_eval.server --config integrations/vla_eval/worldvla.yaml --address 127.0.0.1:8000
 
 Its LIBERO benchmark shows 256 x 256 px turned by 180 degrees, the instruction, and takes commands with the gripper's sign as
 here. A token of an answer that is no action counts as the nearest bin, as in the release: one of a batch cannot fail alone.

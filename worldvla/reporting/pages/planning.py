@@ -1,0 +1,44 @@
+"""Of the page about looking ahead: by what a chunk is chosen, and what each training gains by it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from worldvla.metrics.trainings import contrast
+from worldvla.params.claims import SIGNIFICANCE
+from worldvla.reporting.inference.measured import interval_of
+from worldvla.reporting.inputs.everything import Inputs
+from worldvla.reporting.inputs.runs import Run, in_order
+from worldvla.reporting.pages.template import render
+
+
+def paired(folder: Path, inputs: Inputs, rows: Sequence[Any]) -> list[str]:
+    """Return how the rows that look ahead choose, and the rates of each training of theirs beside its greedy ones."""
+    params, blocks = inputs.params, []
+    for row in rows:
+        if (variant := params.planner(row.variant)) is None:
+            continue
+        suites = {}
+        for suite in in_order(params.suites):
+            ahead, greedy = (inputs.rollouts.run(name, suite) for name in (row.variant, variant))
+            if isinstance(ahead, Run) and isinstance(greedy, Run) and (pairs := _pairs(greedy, ahead)):
+                suites[suite] = _Suite(pairs)
+        blocks.append(render("planning", chosen=params.planning[variant], suites=suites, significance=SIGNIFICANCE))
+    return blocks
+
+
+class _Suite:
+    """The rates of the trainings of a suite in percent, greedy and looking ahead, and what they gain."""
+
+    def __init__(self, pairs: Mapping[int, tuple[float, float]]) -> None:
+        self.pairs = pairs
+        differences = [after - before for before, after in pairs.values()]
+        self.mean, self.over = fmean(differences), interval_of(contrast([(1.0, differences)]))
+
+
+def _pairs(first: Run, second: Run) -> Mapping[int, tuple[float, float]]:
+    """Return the rates of the trainings that both have, in percent, on the initial states that both have."""
+    shared = set(first.states) & set(second.states)
+    before, after = first.rates(shared), second.rates(shared)
+    return {number: (before[number], after[number]) for number in before if number in after}
