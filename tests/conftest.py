@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import signal
 
 import hypothesis
 import pytest
@@ -11,6 +12,10 @@ from worldvla.arithmetic import SAME_ARITHMETIC
 # in their own process with one in a worker.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.update(SAME_ARITHMETIC)
+
+# A shell's background job ignores interrupts, and so would all that a test starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("any machine", deadline=None)
