@@ -27,6 +27,7 @@ from worldvla.reporting.inference.claims import (
 from worldvla.reporting.inputs.clips import read_video_metrics
 from worldvla.reporting.inputs.runs import SUITES, Rollouts
 from worldvla.reporting.pages.claims import counted, tally
+from worldvla.reporting.words import p
 
 MARGIN = 3.0
 HIGHER = CLAIMS["mask_recovers"]
@@ -364,7 +365,7 @@ def test_three_sentences_name_what_holds_what_is_open_and_what_is_opposite(proje
     assert row[2] == "+50.0 points; 70.0 against 20.0, n = 20"
     (outcome,) = judged(project)["mask_recovers"].outcomes
     assert outcome.corrected is not None
-    assert row[5:] == ["+4.8", "no", f"{outcome.corrected:.3f}", "15.4 points; +4.8 points needs 19"]
+    assert row[5:] == ["+4.8", "no", p(outcome.corrected), "15.4 points; +4.8 points needs 19"]
     assert "Recipes were tuned on initial states that are reported." in (folder / "claims.md").read_text()
 
 

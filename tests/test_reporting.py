@@ -147,7 +147,7 @@ def test_frames_and_speeds_of_table5(reports):
     assert cells(text, "2 frames against 1 frame")[-1] == "+8.9 points"
     speed = section(text, "Goal: speed")
     assert cells(speed, "2 frames, chunks")[1:] == ["3.13", "22 (14 to 22)", "230", "", "", ""]
-    # Slow rounds slow both alike: the ratio has no spread, and is one.
+    # Slow rounds slow both alike: the ratio has no spread.
     assert cells(speed, "1 frame")[1:] == ["2.27", "4 (2.7 to 4)", "250", "2 frames", "1.28", "1.3 (1.3 to 1.3)"]
     assert cells(speed, "4 frames")[2:] == ["not measured: run `dvc repro speed@goal`", "", "2 frames", "0.69", ""]
     assert "9 rounds on Slide rule, 1 core, commit def456, 2025-01-02 00:00 UTC." in speed
@@ -217,7 +217,7 @@ def test_suites_stand_in_the_papers_order_and_their_average_comes_last(project):
     text = page(folder, "table3")
     headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
     suites = ["Goal suite", "Spatial suite", "Long suite", "Average of the suites"]
-    assert headings == [*suites, "Other runs of this table"]
+    assert headings == [*suites, "Other runs of these rows"]
     average = text[text.index("## Average of the suites") :]
     # 84.4, 81.8 and 49.3 in the paper.
     assert cells(average, "4")[2:4] == ["71.8 %", "42/60 = 70.0 %"]

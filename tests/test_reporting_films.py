@@ -1,5 +1,6 @@
 """Figures 4 and 5: which films are shown, and how."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from reporting_inputs import TASKS, WORLDS, cells, make_project, write_clips, write_films, write_reports, write_rollouts
+from reporting_inputs import (
+    TASKS,
+    WORLDS,
+    cells,
+    make_project,
+    report_params,
+    section,
+    write_clips,
+    write_films,
+    write_reports,
+    write_rollouts,
+)
 
 from worldvla.reporting.pages.figure4 import pick
 from worldvla.reporting.pictures import animation
@@ -108,6 +120,16 @@ def test_predictions_that_are_worse_than_copying_are_named(project):
         cells((write_reports(project) / "figure5.md").read_text(), "1", "world model")[-1]
         == "worse than copying by SSIM"
     )
+
+
+def test_a_model_that_predicts_no_clips_is_called_neither_better_nor_worse(project):
+    params = re.sub("(\n    world: .*)generate: true", r"\1generate: false", report_params())
+    assert params != report_params()
+    (project / "report.yaml").write_text(params)
+    text = section((write_reports(project) / "figure5.md").read_text(), "Goal: what these clips score")
+    assert {line.split(" | ")[1].strip() for line in text.splitlines() if re.match(r"\| +\d", line)} == {
+        "action world model"
+    }
 
 
 def test_both_films_of_a_pair_are_shown_in_motion(project):

@@ -7,7 +7,7 @@ from reporting_inputs import cells, make_project, write_reports
 from worldvla.reporting.contents import RATES, variants
 from worldvla.reporting.pages.history import RUNS
 
-HEADING = "## Other runs of this table"
+HEADING = "## Other runs of these rows"
 
 
 @pytest.fixture
@@ -30,16 +30,18 @@ def test_a_row_reads_across_the_runs_and_ends_with_this_report(project):
 
 def test_the_sentence_says_how_far_a_row_moves(project, monkeypatch):
     before = [
-        {**RUNS[0], "successes": {"goal": {"action": "5/10", "action_chunk": "3/10"}}},
-        {**RUNS[0], "successes": {"goal": {"action": "7/10"}}},
-        {**RUNS[0], "scale": "paper", "successes": {"goal": {"action": "10/10"}}},
+        {**RUNS[0], "successes": {"goal": {"action": "10/20", "action_chunk": "6/20"}}},
+        {**RUNS[0], "successes": {"goal": {"action": "14/20"}}},
+        {**RUNS[0], "successes": {"goal": {"action": "39/40"}}},
+        {**RUNS[0], "scale": "paper", "successes": {"goal": {"action": "20/20"}}},
     ]
     monkeypatch.setattr("worldvla.reporting.pages.history.RUNS", before)
     text = (write_reports(project) / "table3.md").read_text().split(HEADING)[1]
-    # 40 % in this report; a run of another scale stands in the table and not in the sentence. Row 3: 20 % and 30 %.
-    assert cells(text, "scale")[1:] == ["mini", "mini", "paper", "mini"]
+    # 40 % in this report; a run of another scale, or with more initial states, stands in the table and not in the sentence.
+    # Row 3: 20 % and 30 %.
+    assert cells(text, "scale")[1:] == ["mini", "mini", "mini", "paper", "mini"]
     assert text.endswith(
-        "At scale `mini` a row's rates lie 20.0 points apart in the mean over the rows, and 30.0 at most "
+        "At scale `mini`, on as many initial states, a row's rates lie 20.0 points apart in the mean over the rows, and 30.0 at most "
         "(row 1: 40.0 to 70.0 %).\n"
     )
 

@@ -10,7 +10,7 @@ from statistics import fmean
 
 import numpy as np
 import pytest
-from reporting_inputs import SOLVED, make_project, report_params, write_clips, write_reports, write_rollouts
+from reporting_inputs import SOLVED, TIMED, make_project, report_params, write_clips, write_reports, write_rollouts
 from scipy.optimize import brentq
 from scipy.stats import norm, t, ttest_ind
 
@@ -126,7 +126,7 @@ GROUPS = (["goal"], ["spatial"], ["goal", "spatial"])
 
 @pytest.mark.parametrize("name", [name for name in RATES if name != "table2"])
 def test_the_intervals_of_a_page_of_rates(reports, episodes, percents, name):
-    text = (reports / f"{name}.md").read_text().split("\n## Speed")[0].split("\n### ")[0]
+    text = (reports / f"{name}.md").read_text().split("\n## Speed")[0].split("\n## How a chunk")[0].split("\n### ")[0]
     variant = {row["key"]: row["variant"] for row in RATES[name]["rows"]}
     checked = 0
     for rows, suites in zip(tables(text, "Row"), GROUPS, strict=True):
@@ -262,3 +262,12 @@ def test_every_score_and_every_distance_is_there(reports):
         assert len(read(reports / f"{name}.csv")) == size
     floors = {row["floor"] for row in read(reports / "distances.csv")}
     assert floors == {"44.5"}
+
+
+def test_the_time_of_every_query_is_there(reports):
+    found = defaultdict(list)
+    for row in read(reports / "queries.csv"):
+        assert int(row["round"]) == 1 + len(found[row["variant"]])
+        found[row["variant"]].append(int(row["chunk"]) / float(row["ms"]) * 1000)
+    assert {variant: np.median(speeds) for variant, speeds in found.items()} == pytest.approx(TIMED)
+    assert all(len(speeds) == 9 for speeds in found.values())

@@ -60,6 +60,7 @@ def test_the_page_needs_nothing_but_itself(index):
         "episodes.csv",
         "trainings.csv",
         "distances.csv",
+        "queries.csv",
         "clips.csv",
         "training_loss.csv",
         "validation_loss.csv",

@@ -36,7 +36,8 @@ def answering_gb(run: Run, speed: Speed) -> float:
     if run.rollout is not None:
         lanes.append(run.rollout.environments * (query(run) + 7 * run.rollout.chunk))
     if run.planned is not None:
-        lanes.append(run.planned.environments * run.planned.candidates * (query(run) + 9 * run.planned.chunk))
+        tokens = max(query(run) + 9 * run.planned.chunk, given(run) + run.codes.size + 2)
+        lanes.append(run.planned.environments * run.planned.candidates * tokens)
     if run.generate is not None:
         lanes.append(run.generate.batch * (given(run) + run.codes.size + 2))
     return _held_gb(model, max(lanes, default=0), speed)
@@ -86,7 +87,7 @@ def planning_hours(run: Run, speed: Speed) -> tuple[float, float]:
         return query_hours(run, speed, how.environments)
     scored = speed.hours(model.forward(query(run) + 9 * how.chunk, 7 * how.chunk))
     frame = frame_hours(run, speed, how.environments * num)
-    hours = zip(query_hours(run, speed, how.environments), scored, frame, strict=True)
+    hours = zip(query_hours(run, speed, how.environments * num), scored, frame, strict=True)
     cores, gpu = (num * (2 * chunk + 2 * both + how.chunk * one) for chunk, both, one in hours)
     return cores, gpu
 

@@ -13,7 +13,6 @@ RATES: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("rate
 ROLLOUTS = ("rollout", "rollout_once", "rollout_other_pixels")
 RELEASED = "rollout_released@"
 PLANNED = "rollout_planned@"
-TIMED = "speeds"  # the form of a page that shows how fast its rows are, too
 
 
 def variants(page: str) -> list[str]:
@@ -23,7 +22,7 @@ def variants(page: str) -> list[str]:
 
 def _stages(page: str) -> list[str]:
     """Return how the names of a page's stages begin; a suite follows."""
-    timed = ["speed@"] * (TIMED in RATES[page].get("forms", []))
+    timed = ["speed@"] * ("speeds" in RATES[page].get("forms", []))
     return [*(f"{stage}@{variant}-" for variant in variants(page) for stage in ROLLOUTS), *timed]
 
 

@@ -12,15 +12,17 @@ from worldvla.reporting.inference.measured import rate
 from worldvla.reporting.inputs.clips import VideoMetrics
 from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.inputs.runs import Absent, in_order
+from worldvla.reporting.inputs.speed import read_speeds
 from worldvla.reporting.pages.table4 import summary
 
 TRAINING = ("variant", "suite", "training", "run", "scored")
 EPISODE = (*TRAINING, "task", "init_state", "success", "num_steps", "policy_failures")
 CLIP = ("suite", "source", "actions", "horizon")
+QUERY = ("suite", "variant", "chunk", "round", "ms")
 
 
 def write(folder: Path, inputs: Inputs) -> None:
-    """Write ``episodes.csv``, ``trainings.csv``, ``clips.csv``, ``distances.csv`` and ``metrics.json``.
+    """Write ``episodes.csv``, ``trainings.csv``, ``clips.csv``, ``distances.csv``, ``queries.csv`` and ``metrics.json``.
 
     Success is 1 or 0, and so is what a page counts (``scored``); a rate is in percent; scores and distances are those of
     clips.parquet and sets.parquet, without a factor.
@@ -41,6 +43,14 @@ def write(folder: Path, inputs: Inputs) -> None:
     sets = [{"suite": one.suite} | row for one in scored for row in one.sets]
     _write(folder / "clips.csv", dict.fromkeys((*CLIP, *(clips[0] if clips else ()))), clips)
     _write(folder / "distances.csv", dict.fromkeys((*CLIP, *(sets[0] if sets else ()))), sets)
+    queries: list[dict[str, Any]] = [
+        dict(zip(QUERY, (suite, name, timed.chunk, place, ms), strict=True))
+        for suite in in_order(inputs.params.suites)
+        if (speeds := read_speeds(inputs.speed, inputs.params, suite))
+        for name, timed in speeds.policies.items()
+        for place, ms in enumerate(timed.query_ms, start=1)
+    ]
+    _write(folder / "queries.csv", QUERY, queries)
     success = {
         suite: {
             name: round(rate(inputs.params, [run]).value, 1)

@@ -38,3 +38,8 @@ def p(value: float) -> str:
 def number(value: float | None) -> str:
     """Return a distance of sets."""
     return f"{value:.1f}" if value is not None and math.isfinite(value) else "no distance"
+
+
+def digits(value: float) -> str:
+    """Return a number to two digits."""
+    return f"{float(f'{value:.2g}'):g}"

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from worldvla.params.trainings import model_name
 from worldvla.reporting.inputs.clips import ACTION_WORLD, COPY, WORLD, Source, VideoMetrics
 from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.inputs.runs import Absent
@@ -38,31 +39,37 @@ def _suite(folder: Path, inputs: Inputs, name: str, suite: VideoMetrics | Absent
         "films": [film for film, _ in films],
         "absent": [label for label in SOURCES.values() if not any(strip.label == label for strip in films[0][1])],
         "scores": partial(_scores, suite, max(inputs.params.horizons)),
-        "worse": _worse,
+        "verdict": _verdict,
         "animated": animation.write_gif(folder / f"figure5-{name}.gif", [strips for _, strips in films]),
     }
 
 
 def _scores(suite: VideoMetrics, horizon: int, film: dict[str, Any]) -> dict[str, dict[str, list[float | None]]]:
-    """Return, by model and score, what a clip has and what copying has of it."""
+    """Return, by model and score, what a clip of its first training has and what copying has of it."""
     clip = film["task"], film["demo"]
 
     def of(source: Source, column: str, factor: float) -> float | None:
-        found = suite.scores(source.name, source.actions, horizon, column).get(clip)
+        trainings = suite.trainings(source.name)
+        name = model_name(source.name, trainings[0]) if trainings else source.name
+        found = suite.scores(name, source.actions, horizon, column).get(clip)
         return None if found is None else factor * found
 
     columns = {"PSNR": ("psnr", 1.0), "SSIM": ("ssim", 100.0)}
     return {
         source.label: {name: [of(one, *column) for one in (source, COPY)] for name, column in columns.items()}
         for source in (WORLD, ACTION_WORLD)
+        if source.name in suite.models
     }
 
 
-def _worse(scores: dict[str, list[float | None]]) -> list[str]:
-    """Return by which scores copying is better."""
-    return [
-        name for name, (ours, copied) in scores.items() if ours is not None and copied is not None and ours < copied
-    ]
+def _verdict(scores: dict[str, list[float | None]]) -> str:
+    """Return by which scores copying is better, if by any; nothing where one is not known."""
+    worse = []
+    for name, (ours, copied) in scores.items():
+        if ours is None or copied is None:
+            return ""
+        worse += [name] * (ours < copied)
+    return f"worse than copying by {' and '.join(worse)}" if worse else "better than copying"
 
 
 def _strips(suite: VideoMetrics, film: dict[str, Any]) -> list[Strip]:

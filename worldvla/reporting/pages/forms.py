@@ -6,27 +6,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from worldvla.metrics.outliers import lower_than_others
-from worldvla.metrics.rounds import Estimate
 from worldvla.metrics.success import wilson
 from worldvla.params.claims import SIGNIFICANCE
 from worldvla.reporting.inference.published import published
 from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.inputs.runs import Run, in_order
 from worldvla.reporting.inputs.speed import Speeds, not_timed, read_speeds
-from worldvla.reporting.markdown import table
 from worldvla.reporting.pages import planning
 from worldvla.reporting.pages.template import render
 from worldvla.reporting.pictures.strips import Block, draw, strip_of
-
-TIMED = (
-    "The paper's FPS are on a GPU that it does not name; by all signs it decodes one token after the other "
-    "([forensics](forensics.md)). Ours are actions per second: those of a chunk over the median query, which encodes the frames "
-    "that are new and decodes the chunk, all actions at once under the action mask; on one thread of the processor, or on the "
-    "GPU where one is named. The two are not comparable. What either says is what a further frame costs: how many times as fast "
-    "a row is as the one of two frames. Rows with the same chunks are asked in turns, one query each in a round, in an order "
-    "that rotates, so that whatever slows the machine slows all of them. In brackets the 95 % bootstrap interval: rounds are "
-    "drawn in blocks of neighbours, the same ones for both rows of a ratio. It is for this machine and the first training."
-)
 
 
 class Row(Protocol):
@@ -62,46 +50,29 @@ def _one_of_each(run: Run) -> list[Block]:
 
 def speeds(folder: Path, inputs: Inputs, rows: Sequence[Row]) -> list[str]:
     """Return how fast the rows answer, suite by suite, and how many times as fast as the rows beside which they are put."""
-    header = ["Row", "Paper: FPS", "Actions per second", "Query, ms", "As fast as", "Paper: times", "Ours: times"]
-    blocks, by_key = ["## Speed", TIMED], {row.key: row for row in rows}
+    by_key, suites = {row.key: row for row in rows}, {}
     for suite in in_order(inputs.params.suites):
-        found, lines = read_speeds(inputs.speed, inputs.params, suite), []
-        for row in rows:
-            other = by_key.get(row.beside, row)
-            fps = [_fps(one, suite) for one in (row, other)]
-            line = [row.key, "" if fps[0] is None else f"{fps[0]:.2f}"]
-            if found is None or row.variant not in found.policies:
-                line += [str(not_timed(inputs.params, row.variant, suite)), ""]
-            else:
-                line += [_digits(found.actions_per_s(row.variant)), _round(found.policies[row.variant].median_ms)]
-            if other is not row:
-                papers = f"{fps[0] / fps[1]:.2f}" if fps[0] is not None and fps[1] is not None else ""
-                ratio = found.ratio(row.variant, other.variant) if found else None
-                line += [other.key, papers, _digits(ratio) if ratio else ""]
-            lines.append(line + [""] * (len(header) - len(line)))
-        blocks += [f"### {suite.capitalize()}: speed", table(header, lines, right=[*header[1:4], *header[5:]])]
-        if found is not None:
-            blocks.append(_timed_by(found))
-    return blocks
+        found = read_speeds(inputs.speed, inputs.params, suite)
+        suites[suite] = found, [_speed(inputs, found, row, by_key.get(row.beside, row), suite) for row in rows]
+    return [render("speeds", suites=suites)]
 
 
-def _fps(row: Row, suite: str) -> float | None:
-    """Return the paper's frames per second, which it has of the goal suite alone."""
-    return published(str(row.paper[0]), *row.paper[1:])["fps"] if row.paper and suite == "goal" else None
-
-
-def _digits(found: Estimate) -> str:
-    """Return a value and its interval to two digits."""
-    return f"{_round(found.value)} ({_round(found.low)} to {_round(found.high)})"
-
-
-def _round(value: float) -> str:
-    return f"{float(f'{value:.2g}'):g}"
-
-
-def _timed_by(found: Speeds) -> str:
-    num = len(next(iter(found.policies.values())).query_ms)
-    return f"{num} rounds on {found.hardware}, commit {found.commit}, {found.date}."
+def _speed(inputs: Inputs, found: Speeds | None, row: Row, other: Row, suite: str) -> dict[str, Any]:
+    """Return how fast a row is, and how many times as fast as another one, in the paper and here."""
+    # The paper has frames per second of the goal suite alone.
+    fps, fps_of_other = (
+        published(str(one.paper[0]), *one.paper[1:])["fps"] if one.paper and suite == "goal" else None
+        for one in (row, other)
+    )
+    timed = found is not None and row.variant in found.policies
+    line = {"row": row.key, "fps": fps, "why": "" if timed else str(not_timed(inputs.params, row.variant, suite))}
+    if found and timed:
+        line |= {"ours": found.actions_per_s(row.variant), "median_ms": found.policies[row.variant].median_ms}
+    if other is not row:
+        papers = fps / fps_of_other if fps is not None and fps_of_other is not None else None
+        ratio = found.ratio(row.variant, other.variant) if found else None
+        line |= {"other": other.key, "papers_ratio": papers, "ratio": ratio}
+    return line
 
 
 def others(folder: Path, inputs: Inputs, rows: Sequence[Row]) -> list[str]:

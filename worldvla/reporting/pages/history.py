@@ -24,7 +24,8 @@ def other_runs(inputs: Inputs, rows: Sequence[Any]) -> list[str]:
         if before:
             runs = [*before, _this(inputs, rows, suite)]
             counts = {row.key: [run["successes"][suite].get(row.variant, "") for run in runs] for row in rows}
-            suites.append((suite, runs, counts, _moves(runs, counts)))
+            states = {row.key: [_states(run, suite, row.variant) for run in runs] for row in rows}
+            suites.append((suite, runs, counts, _moves(runs, counts, states)))
     return [render("history", suites=suites, percent_of=_percent)] if suites else []
 
 
@@ -50,6 +51,7 @@ def _this(inputs: Inputs, rows: Sequence[Any], suite: str) -> dict[str, Any]:
         "optimizer": f"as in `conf/{params.scale}.yaml`",
         "seed": params.seed,
         "trainings": _listed(len(run.parts) for run in ran.values()),
+        "trainings_of": {name: len(run.parts) for name, run in ran.items()},
         "machine": _listed(record["hardware"] for record in timed),
         "successes": {suite: {name: "/".join(map(str, run.counts)) for name, run in ran.items()}},
     }
@@ -63,14 +65,24 @@ def _percent(count: str) -> float:
     return 100 * float(Fraction(count))
 
 
+def _states(run: Mapping[str, Any], suite: str, variant: str) -> float | None:
+    """Return on how many initial states a run has rolled out each training of a variant; None if it has not."""
+    count = run["successes"][suite].get(variant)
+    return count and int(count.split("/")[1]) / run.get("trainings_of", {}).get(variant, run["trainings"])
+
+
 def _moves(
-    runs: Sequence[Mapping[str, Any]], rows: Mapping[str, Sequence[str]]
+    runs: Sequence[Mapping[str, Any]], rows: Mapping[str, Sequence[str]], states: Mapping[str, Sequence[float | None]]
 ) -> list[tuple[float, str, float, float]]:
-    """Return how far apart each row's rates lie in the runs of the last one's scale and benchmark, and from where to where."""
+    """Return how far apart each row's rates lie, and from where to where.
+
+    In the runs of the last one's scale and benchmark, on as many initial states.
+    """
     alike = [all(run[fact] == runs[-1][fact] for fact in ("scale", "benchmark")) for run in runs]
     found = []
     for key, counts in rows.items():
-        rates = [_percent(count) for count, same in zip(counts, alike, strict=True) if same and count]
+        same = [fits and num == states[key][-1] for fits, num in zip(alike, states[key], strict=True)]
+        rates = [_percent(count) for count, fits in zip(counts, same, strict=True) if fits and count]
         if len(rates) > 1:
             found.append((max(rates) - min(rates), key, min(rates), max(rates)))
     return found

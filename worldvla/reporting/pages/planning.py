@@ -1,6 +1,7 @@
 """Of the page about looking ahead: by what a chunk is chosen, and what each training gains by it."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -15,24 +16,24 @@ from worldvla.reporting.pages.template import render
 
 def paired(folder: Path, inputs: Inputs, rows: Sequence[Any]) -> list[str]:
     """Return how the rows that look ahead choose, and the rates of each training of theirs beside its greedy ones."""
-    params, blocks = inputs.params, []
-    for row in rows:
-        if (variant := params.planner(row.variant)) is None:
-            continue
-        suites = {}
-        for suite in in_order(params.suites):
-            ahead, greedy = (inputs.rollouts.run(name, suite) for name in (row.variant, variant))
-            if isinstance(ahead, Run) and isinstance(greedy, Run) and (pairs := _pairs(greedy, ahead)):
-                suites[suite] = _Suite(pairs)
-        blocks.append(render("planning", chosen=params.planning[variant], suites=suites, significance=SIGNIFICANCE))
-    return blocks
+    params = inputs.params
+    planned = {row: variant for row in rows if (variant := params.planner(row.variant))}
+    gains = []
+    for (row, variant), suite in product(planned.items(), in_order(params.suites)):
+        ahead, greedy = (inputs.rollouts.run(name, suite) for name in (row.variant, variant))
+        if isinstance(ahead, Run) and isinstance(greedy, Run) and (pairs := _pairs(greedy, ahead)):
+            gains.append(_Gain(row.key, suite, pairs))
+    if not planned:
+        return []
+    chosen = next(iter(params.planning.values()))  # one section of conf/ says it of all
+    return [render("planning", chosen=chosen, gains=gains, significance=SIGNIFICANCE)]
 
 
-class _Suite:
-    """The rates of the trainings of a suite in percent, greedy and looking ahead, and what they gain."""
+class _Gain:
+    """The rates of a row's trainings on a suite in percent, greedy and looking ahead, and what they gain."""
 
-    def __init__(self, pairs: Mapping[int, tuple[float, float]]) -> None:
-        self.pairs = pairs
+    def __init__(self, row: str, suite: str, pairs: Mapping[int, tuple[float, float]]) -> None:
+        self.row, self.suite, self.pairs = row, suite, pairs
         differences = [after - before for before, after in pairs.values()]
         self.mean, self.over = fmean(differences), interval_of(contrast([(1.0, differences)]))
 

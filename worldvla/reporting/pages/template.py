@@ -33,7 +33,7 @@ ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 ENVIRONMENT.filters |= {
-    one.__name__: one for one in (words.between, words.decimal, words.number, words.p, words.percent)
+    one.__name__: one for one in (words.between, words.decimal, words.digits, words.number, words.p, words.percent)
 }
 ENVIRONMENT.filters |= {"signed": words.signed, "span": words.span, "link": link}
 
