@@ -26,12 +26,12 @@ from dvc.stage import Stage
 from tqdm import tqdm
 
 from worldvla.overrides import check_params, set_params
-from worldvla.planning import REPORT, WAITING, begin, is_alone, make_folders, script
 from worldvla.running import dvc_files, environment, unfinished
 from worldvla.running.cores import num_cores
 from worldvla.running.machine import read_machine
 from worldvla.running.stage_process import StageProcess
 from worldvla.running.stage_times import StageTimes, clock
+from worldvla.targets import REPORT, WAITING, begin, is_alone, make_folders, script
 
 LOGS = "work/logs"  # what each stage said the last time
 

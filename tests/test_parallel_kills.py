@@ -103,7 +103,10 @@ def test_a_signal_to_the_runner_ends_everything_within_two_seconds(tmp_path, sig
     toy.wait_for(lambda: toy.has_started("a", "b"))
     began = time.monotonic()
     process.send_signal(signum)
-    printed, _ = process.communicate(timeout=60)
+    try:
+        printed, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()  # what does not end is not left behind; its stages end with it
     assert process.returncode == 128 + signum, printed
     assert time.monotonic() - began < AT_MOST_S
     assert not toy.lives("a")

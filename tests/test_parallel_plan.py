@@ -11,7 +11,7 @@ from dvc.repo import Repo
 from test_parallel import Toy, stage
 
 from pipeline import parallel
-from worldvla import planning
+from worldvla import targets
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -84,7 +84,7 @@ def test_what_most_work_waits_for_starts_first(tmp_path):
     ],
 )
 def test_a_page_needs_its_own_runs_and_the_report_alone(page, has, has_not):
-    stages = planning.plan(Repo(str(REPOSITORY)), [page])
+    stages = targets.plan(Repo(str(REPOSITORY)), [page])
     names = {stage.addressing for stage in stages}
     assert has | {"report"} <= names
     assert not has_not & names

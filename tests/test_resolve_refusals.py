@@ -16,6 +16,15 @@ from worldvla.simulation.tasks import task_names
 LIMIT = max_steps("mini", "goal")
 NUMBERS = "expected numbers from 1 on, each once: [1, 2, 3], or [1]"
 
+PLAIN = {
+    "samples": ["action"],
+    "mask": "causal",
+    "chunk": 1,
+    "history": None,
+    "episodes": "train",
+    "times": 1,
+}  # a variant
+
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
@@ -185,14 +194,7 @@ class TestRefusals:
             (
                 {
                     "planning": ["action_world"],
-                    "variants__action_world_planned": {
-                        "samples": ["action"],
-                        "mask": "causal",
-                        "chunk": 1,
-                        "history": None,
-                        "episodes": "train",
-                        "times": 1,
-                    },
+                    "variants__action_world_planned": PLAIN,
                 },
                 "params.yaml: planning has 'action_world', whose rollouts are called 'action_world_planned', and so is a variant; "
                 "give that one another name",
@@ -226,18 +228,7 @@ class TestRefusals:
             ({"claims__powr": 0.8}, "params.yaml: unknown key 'claims.powr'; did you mean 'power'?"),
             ({"variants": {}}, "params.yaml: variants is empty; expected at least one variant"),
             (
-                {
-                    "variants": {
-                        "a-b": {
-                            "samples": ["action"],
-                            "mask": "causal",
-                            "chunk": 1,
-                            "history": None,
-                            "episodes": "train",
-                            "times": 1,
-                        }
-                    }
-                },
+                {"variants": {"a-b": PLAIN}},
                 "params.yaml: variants has 'a-b'; expected a name of small letters, digits and underscores",
             ),
             (

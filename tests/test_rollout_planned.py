@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from test_rollout import SECTION, FakeSimulator
+from test_rollout import FakeSimulator
+from test_rollout_stage import SECTION
 from toy_policy import CHUNK, HISTORY, write_project, write_tokenizer
 
 from pipeline import rollout, rollout_planned

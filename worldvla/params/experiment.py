@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from worldvla.params.benchmarks import Benchmark, Looks
+from worldvla.params.benchmarks import Benchmark, Looks, suite_entry
 from worldvla.params.claims import ClaimsParams
 from worldvla.params.download import Demonstrations
 from worldvla.params.pixels import Images
@@ -134,6 +134,14 @@ class ExperimentParams:
     def trainings_of(self, name: str) -> tuple[int, ...]:
         """Return the numbers of the trainings of a kind of model."""
         return self.trainings if name in self.variants or name in self.finetune else ONCE
+
+    def images_of(self, name: str) -> Images:
+        """Return which of the two sizes of images a kind of model sees."""
+        return "other" if name in self.other_pixels else "main"
+
+    def chunk_of(self, variant: VariantParams, suite: str) -> int:
+        """Return the actions per answer of a kind of model on a suite."""
+        return variant.chunk or self.chunk or suite_entry(self.benchmark, suite).chunk
 
     def is_rolled_out(self, name: str) -> bool:
         """Return whether a kind of model is run in the simulator."""

@@ -24,7 +24,7 @@ from worldvla.params.lerobot import frame_faults
 from worldvla.params.named_files import Digests
 from worldvla.params.pixels import Images, PixelsParams
 from worldvla.params.released import CHECKPOINTS, ReleasedModelParams, ReleasedTokenizerParams
-from worldvla.params.report import ReportedPlanning, ReportedVariant, ReportParams
+from worldvla.params.reported import reported
 from worldvla.params.rollout import RolloutParams
 from worldvla.params.rollout_planned import RolloutPlannedParams
 from worldvla.params.speed import SpeedParams
@@ -80,11 +80,6 @@ def resolve(params: Path, conf: Path, task_names: TaskNames) -> dict[str, str]:
     return {name: HEADER + yaml.safe_dump(_plain(sections), sort_keys=True) for name, sections in files.items()}
 
 
-def effective_chunk(experiment: ExperimentParams, variant: VariantParams, suite: str) -> int:
-    """Return the actions per answer of a run."""
-    return variant.chunk or experiment.chunk or suite_entry(experiment.benchmark, suite).chunk
-
-
 class _Resolver:
     """Merges one experiment with the sizes of its scale; collects the faults of all files."""
 
@@ -126,7 +121,7 @@ class _Resolver:
             files[name] = {"released_tokenizer": self._section("released_tokenizer", pixels=pixels)}
         if self.faults:
             raise ValueError("\n".join(self.faults))
-        return {**files, "report": {"report": self._report()}}
+        return {**files, "report": {"report": reported(experiment, self.sizes, self.names)}}
 
     def _suite(self, suite: str) -> dict[str, Any]:
         """Return the sections of the stages that run once per suite."""
@@ -203,7 +198,7 @@ class _Resolver:
         """Return the sections of the stages that run once per training of a variant on a suite."""
         experiment = self.experiment
         asked = {
-            "chunk": effective_chunk(experiment, variant, suite),
+            "chunk": experiment.chunk_of(variant, suite),
             "history": variant.history or experiment.history,
             "mask": variant.mask,
         }
@@ -236,7 +231,7 @@ class _Resolver:
                 **self._scenes(suite),
                 seed=experiment.seed,
                 no_bin=experiment.no_bin,
-                pixels=self._shared("pixels", self._images(name)),
+                pixels=self._shared("pixels", experiment.images_of(name)),
                 max_steps=max_steps(experiment.benchmark, suite),
             )
             if experiment.is_rolled_out(name):
@@ -258,45 +253,6 @@ class _Resolver:
             "rollout": self._section("rollout", **asked, **shown, no_bin="clamp", max_steps=entry.max_steps),
         }
 
-    def _report(self) -> ReportParams:
-        """Return what the report says about the whole experiment."""
-        experiment = self.experiment
-        variants = {
-            name: ReportedVariant(
-                samples=variant.samples,
-                mask=variant.mask,
-                images=self._images(name),
-                pixels=self._shared("pixels", self._images(name)),
-                history=variant.history or experiment.history,
-                chunk={suite: effective_chunk(experiment, variant, suite) for suite in experiment.suites},
-                episodes=variant.episodes,
-                times=variant.times,
-                trainings=experiment.trainings_of(name),
-                once=name in experiment.once,
-                start=experiment.finetune_from if name in experiment.finetune else None,
-                rollout=experiment.is_rolled_out(name),
-                speed=name in experiment.speed,
-                generate=name in experiment.generate,
-            )
-            for name, variant in experiment.all_variants().items()
-        }
-        return ReportParams(
-            scale=experiment.scale,
-            seed=experiment.seed,
-            benchmark=experiment.benchmark,
-            demonstrations=experiment.demonstrations,
-            suites=experiment.suites,
-            looks=experiment.looks,
-            num_tasks={suite: (len(self._tasks(suite)), len(names)) for suite, names in self.names.items()},
-            split=experiment.split,
-            ablation_tasks=experiment.ablation_tasks,
-            variants=variants,
-            released=experiment.released,
-            planning={name: ReportedPlanning(**self.sizes["rollout_planned"]) for name in experiment.planning},
-            horizons=tuple(self.sizes["generate"]["horizons"]),
-            claims=experiment.claims,
-        )
-
     def _section(self, section: str, **given: Any) -> Any:
         """Return a section's params of its sizes and of the values that are given elsewhere; note its faults."""
         sized = "train" if section == "finetune" else section
@@ -314,10 +270,6 @@ class _Resolver:
                 if not any(words in fault for words in absent):
                     self.faults[fault] = None
             return None
-
-    def _images(self, name: str) -> Images:
-        """Return which of the two sizes of images a variant sees."""
-        return "other" if name in self.experiment.other_pixels else "main"
 
     def _shared(self, section: str, key: str) -> Any:
         """Return a size that other sections take over."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from itertools import chain, product
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from worldvla.metrics.outliers import lower_than_others
 from worldvla.metrics.success import wilson
@@ -13,18 +13,9 @@ from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.inputs.runs import Run, in_order
 from worldvla.reporting.inputs.speed import Speeds, not_timed, read_speeds
 from worldvla.reporting.pages import planning
+from worldvla.reporting.pages.row import Row
 from worldvla.reporting.pages.template import render
 from worldvla.reporting.pictures.strips import Block, draw, strip_of
-
-
-class Row(Protocol):
-    """A row of a page."""
-
-    key: str
-    label: str
-    variant: str
-    paper: Sequence[str | int]
-    beside: str
 
 
 def tasks(folder: Path, inputs: Inputs, rows: Sequence[Row]) -> list[str]:
@@ -98,7 +89,7 @@ def released(folder: Path, inputs: Inputs, rows: Sequence[Row]) -> list[str]:
     return [render("released", **about)] if suites else []
 
 
-FORMS: dict[str, Callable[[Path, Inputs, Sequence[Any]], list[str]]] = {
+FORMS: dict[str, Callable[[Path, Inputs, Sequence[Row]], list[str]]] = {
     "tasks": tasks,
     "speeds": speeds,
     "others": others,

@@ -10,13 +10,14 @@ import yaml
 
 from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.inputs.runs import Run, in_order
+from worldvla.reporting.pages.row import Row
 from worldvla.reporting.pages.template import render
 from worldvla.reporting.provenance import timing_of
 
 RUNS: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("history.yaml").read_text(encoding="utf-8"))
 
 
-def other_runs(inputs: Inputs, rows: Sequence[Any]) -> list[str]:
+def other_runs(inputs: Inputs, rows: Sequence[Row]) -> list[str]:
     """Return the rates of a page's rows in the earlier runs and, last, in this one; nothing where none has any of them."""
     suites = []
     for suite in in_order(inputs.params.suites):
@@ -29,7 +30,7 @@ def other_runs(inputs: Inputs, rows: Sequence[Any]) -> list[str]:
     return [render("history", suites=suites, percent_of=_percent)] if suites else []
 
 
-def _this(inputs: Inputs, rows: Sequence[Any], suite: str) -> dict[str, Any]:
+def _this(inputs: Inputs, rows: Sequence[Row], suite: str) -> dict[str, Any]:
     """Return this report's runs in the form of ``history.yaml``."""
     params, found = inputs.params, {row.variant: inputs.rollouts.run(row.variant, suite) for row in rows}
     ran = {name: run for name, run in found.items() if isinstance(run, Run) and name in params.variants}

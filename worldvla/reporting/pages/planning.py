@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from worldvla.metrics.trainings import contrast
 from worldvla.params.claims import SIGNIFICANCE
 from worldvla.reporting.inference.measured import interval_of
 from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.inputs.runs import Run, in_order
+from worldvla.reporting.pages.row import Row
 from worldvla.reporting.pages.template import render
 
 
-def paired(folder: Path, inputs: Inputs, rows: Sequence[Any]) -> list[str]:
+def paired(folder: Path, inputs: Inputs, rows: Sequence[Row]) -> list[str]:
     """Return how the rows that look ahead choose, and the rates of each training of theirs beside its greedy ones."""
     params = inputs.params
     planned = {row: variant for row in rows if (variant := params.planner(row.variant))}

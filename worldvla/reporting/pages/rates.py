@@ -1,7 +1,6 @@
 """The pages that are tables of success rates: each an entry of ``rates.yaml``."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +15,12 @@ from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.inputs.runs import Absent, Rollouts, Run, groups
 from worldvla.reporting.pages import forms
 from worldvla.reporting.pages.history import other_runs
+from worldvla.reporting.pages.row import Row
 from worldvla.reporting.pages.template import render, write
 from worldvla.reporting.pictures import curves, forest
 from worldvla.reporting.words import signed
 
 RELEASED = {"released_256": "worldvla_256", "released_512": "worldvla_512"}  # their rows of the paper's table 2
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of a table of success rates."""
-
-    key: str
-    label: str
-    variant: str
-    paper: Sequence[str | int] = field(default=())  # where its rates stand in published.yaml
-    beside: str = ""  # key of the row to whose speed its own is put
 
 
 class Line:
