@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import contextlib
 import os
 import signal
 
@@ -13,6 +14,12 @@ from worldvla.arithmetic import SAME_ARITHMETIC
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.update(SAME_ARITHMETIC)
 
+# Both it, which torch loads late, and OSMesa bring an LLVM: loaded after a simulation has rendered, it ends the process.
+with contextlib.suppress(ImportError):
+    import triton  # noqa: F401
+
+LONGEST = "test_smoke"  # a quarter of an hour, one test after the other: all other files fit beside it
+
 # A shell's background job ignores interrupts, and so would all that a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -20,6 +27,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the file that takes longest, so that no core waits for it at the end."""
+    items.sort(key=lambda item: item.path.stem != LONGEST)
 
 
 @pytest.fixture

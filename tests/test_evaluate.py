@@ -8,6 +8,7 @@ import pytest
 from integrations.openpi import evaluate
 from worldvla.serving.server import NO_ACTION
 from worldvla.simulation.lanes import Episode
+from worldvla.simulation.milestones import Milestones
 from worldvla.simulation.tasks import Task
 
 EPISODE = Episode(Task("mini", "goal", 0, "push", "push it", Path("push.bddl")), 3, np.zeros(2))
@@ -26,6 +27,9 @@ class Environment:
     def step(self, action):
         self.actions.append(action)
         return len(self.actions) == self.solved_at
+
+    def milestones(self):
+        return Milestones(1, len(self.actions))
 
     def frame(self, pixels=2):
         return np.full((pixels, pixels, 3), len(self.actions), np.uint8)
@@ -63,7 +67,7 @@ def test_it_ends_out_of_steps_and_the_policy_sees_the_frames_of_the_last_steps()
 
 def test_it_ends_at_the_first_success_within_a_chunk():
     outcome = run(Policy(), Environment(solved_at=4), is_filmed=True)
-    assert (outcome.success, outcome.num_steps) == (True, 4)
+    assert (outcome.success, outcome.num_steps, outcome.milestones) == (True, 4, Milestones(1, 4))
     assert outcome.film is not None
     assert outcome.film[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
 

@@ -57,6 +57,8 @@ def test_a_row_has_the_papers_number_ours_and_the_interval(reports):
     assert "answer was no chunk of actions: 3: 2." in text
     assert "Average" not in text
     assert cells(text, HELD_OUT)[1:] == ["4/10", "2/10", "7/10", "8/10"]
+    far = section(text, "Goal: how far episodes come")
+    assert cells(far, "4") == ["4", "100.0 %", "90.0 %", "80.0 %", "70.0 %"]
 
 
 def test_one_training_per_row_has_no_verdict_but_an_interval_over_initial_states(project):

@@ -22,6 +22,7 @@ def test_a_row_reads_across_the_runs_and_ends_with_this_report(project):
     counts = [run["successes"]["goal"].get("action_world", "") for run in RUNS]
     assert [cell.split(" = ")[0] for cell in cells(text, "row 2")[1:-1]] == counts
     assert cells(text, "steps")[1:] == [*[str(run["steps"]) for run in RUNS], "100"]
+    assert cells(text, "optimizer")[-1] == "Muon"
     assert cells(text, "seed")[-1] == "0"
     assert cells(text, "machine")[-1] == "Abacus, 2 cores"
     assert cells(text, "code")[-1] == "abc123"

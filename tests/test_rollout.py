@@ -10,6 +10,7 @@ import pytest
 
 from worldvla.simulation import libero
 from worldvla.simulation.lanes import Call, Episode, Lane, LanePool
+from worldvla.simulation.milestones import Milestones
 from worldvla.simulation.outcomes import Outcome
 from worldvla.simulation.rollout import run_episodes
 from worldvla.simulation.tasks import Task, tasks
@@ -45,6 +46,9 @@ class FakeSimulator:
     def frame(self, pixels: int | None = None) -> np.ndarray:
         side = pixels or 16
         return np.full((side, side, 3), 10 * self.sum[0] % 255, np.uint8) + np.uint8(self.task.index)
+
+    def milestones(self) -> Milestones:
+        return Milestones(1, int(self.steps > 0), int(self.steps > 10), 0)
 
     def close(self) -> None:
         del self.sum
@@ -87,6 +91,7 @@ def rows(outcomes: list[Outcome]) -> list[tuple]:
             outcome.success,
             outcome.num_steps,
             outcome.policy_failures,
+            outcome.milestones,
             None if outcome.film is None else outcome.film.tobytes(),
         )
         for outcome in outcomes

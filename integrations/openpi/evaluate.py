@@ -67,7 +67,7 @@ def run_episode(
                 film.append(environment.frame(VIDEO_PIXELS))
             if success:
                 break
-    return Outcome(episode, success, num_steps, failures, np.stack(film) if film else None)
+    return Outcome(episode, success, num_steps, failures, environment.milestones(), np.stack(film) if film else None)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -62,6 +62,8 @@ class ReportParams:
     """What the reports are about."""
 
     scale: str
+    # Of the layers' matrices.
+    optimizer: Literal["AdamW", "Muon"]
     seed: int
     benchmark: Benchmark
     demonstrations: Demonstrations

@@ -39,6 +39,7 @@ def reported(
     }
     return ReportParams(
         scale=experiment.scale,
+        optimizer="AdamW" if sizes["train"]["muon_learning_rate"] is None else "Muon",
         seed=experiment.seed,
         benchmark=experiment.benchmark,
         demonstrations=experiment.demonstrations,

@@ -14,9 +14,10 @@ from worldvla.reporting.inputs.everything import Inputs
 from worldvla.reporting.inputs.runs import Absent, in_order
 from worldvla.reporting.inputs.speed import read_speeds
 from worldvla.reporting.pages.table4 import summary
+from worldvla.simulation.milestones import Milestones
 
 TRAINING = ("variant", "suite", "training", "run", "scored")
-EPISODE = (*TRAINING, "task", "init_state", "success", "num_steps", "policy_failures")
+EPISODE = (*TRAINING, "task", "init_state", "success", "num_steps", "policy_failures", *Milestones._fields)
 CLIP = ("suite", "source", "actions", "horizon")
 QUERY = ("suite", "variant", "chunk", "round", "ms")
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from worldvla.running.watching import end_with_parent
 from worldvla.simulation import rendering
+from worldvla.simulation.milestones import Milestones
 from worldvla.simulation.processes import spawn_context
 from worldvla.simulation.tasks import Task
 from worldvla.simulation.videos import VIDEO_PIXELS
@@ -43,6 +44,10 @@ class Simulator(Protocol):
 
     def frame(self, pixels: int | None = ...) -> np.ndarray:
         """Render an upright RGB frame, uint8 [pixels, pixels, 3]."""
+        ...
+
+    def milestones(self) -> Milestones:
+        """Return how far the episode has come."""
         ...
 
     def close(self) -> None:
@@ -80,6 +85,7 @@ class Reply:
 
     success: bool
     num_steps: int  # actions executed, without ``before``
+    milestones: Milestones  # of the whole episode so far
     frames: np.ndarray  # uint8 [m, pixels, pixels, 3]; m <= num_frames; none after a success
     film: (
         np.ndarray
@@ -129,7 +135,7 @@ class Lane:
             if num_steps > len(call.actions) - call.num_frames:
                 frames.append(simulator.frame())
         self._position = (call.episode.task.name, call.episode.init_state, len(call.before) + num_steps)
-        return Reply(success, num_steps, _stacked(frames), _stacked(film))
+        return Reply(success, num_steps, simulator.milestones(), _stacked(frames), _stacked(film))
 
     def _simulator_at(self, call: Call) -> Simulator:
         """Return the simulator, in the state where the call begins."""

@@ -18,6 +18,7 @@ from worldvla.files import atomic_file
 from worldvla.params.benchmarks import Looks, suite_entry
 from worldvla.simulation import engine
 from worldvla.simulation.libero_assets import find_assets
+from worldvla.simulation.milestones import Milestones, Watch
 from worldvla.simulation.mini import assets as mini_assets
 from worldvla.simulation.processes import begin_worker, spawn_context
 from worldvla.simulation.tasks import Task, libero_root
@@ -100,6 +101,7 @@ class Environment:
         self._mini = task.benchmark == "mini"
         self._assets = mini_assets.folder() if self._mini else find_assets()
         self._num_steps = 0
+        self._watch: Watch | None = None  # of an episode
         engine.import_simulator()
         if not self._mini:
             engine.check_mujoco()
@@ -128,6 +130,7 @@ class Environment:
         for _ in range(NUM_SETTLE_STEPS):
             self.step(DUMMY_ACTION)
         self._num_steps = 0
+        self._watch = Watch(self.robosuite)
 
     def restore(self, state: np.ndarray) -> None:
         """Put the simulator into a state, float64 [n], whatever happened before; the same bits in every process.
@@ -152,6 +155,7 @@ class Environment:
     def place(self, seed: int) -> None:
         """Reset the simulator with placements drawn by LIBERO's samplers from a seed; the compiled model is kept."""
         self._select()
+        self._watch = None
         np.random.seed(seed)  # LIBERO draws from numpy's global stream
         # A new gripper model starts half open; a kept one remembers its last command.
         gripper = self.robosuite.robots[0].gripper
@@ -181,7 +185,13 @@ class Environment:
             success = self._stepper.step(action)
         if self._stepper.is_unstable():
             raise RuntimeError(f"{self._where()}: the simulation became unstable")
+        if self._watch:
+            self._watch.look()
         return success
+
+    def milestones(self) -> Milestones:
+        """Return how far the episode has come since ``reset``."""
+        return self._watch.milestones() if self._watch else Milestones()
 
     def frame(self, pixels: int | None = None) -> np.ndarray:
         """Return what the agentview shows, upright, uint8 [px, px, 3].

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from worldvla.metrics.success import wilson
 from worldvla.simulation.lanes import Episode
+from worldvla.simulation.milestones import Milestones
 from worldvla.simulation.videos import video_name, write_video
 
 EPISODES = pa.schema(
@@ -22,6 +23,7 @@ EPISODES = pa.schema(
         ("success", pa.bool_()),
         ("num_steps", pa.int32()),
         ("policy_failures", pa.int32()),
+        *((name, pa.int32()) for name in Milestones._fields),
     ]
 )
 FILM = pa.field("film", pa.binary())  # MP4, of those that were filmed
@@ -35,6 +37,7 @@ class Outcome:
     success: bool
     num_steps: int  # actions executed
     policy_failures: int  # answers that were no chunk; the episode ends with the first
+    milestones: Milestones
     film: np.ndarray | None = None  # uint8 [num_steps + 1, H, W, 3]
 
 
@@ -49,6 +52,7 @@ def write_unit(path: Path, outcomes: Sequence[Outcome]) -> None:
             "success": outcome.success,
             "num_steps": outcome.num_steps,
             "policy_failures": outcome.policy_failures,
+            **outcome.milestones._asdict(),
             "film": None if outcome.film is None else _encoded(outcome.film),
         }
         for outcome in outcomes

@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from worldvla.simulation.lanes import Call, Episode, LanePool, Reply, no_actions
+from worldvla.simulation.milestones import Milestones
 from worldvla.simulation.outcomes import Outcome
 
 
@@ -46,11 +47,12 @@ class _Running:
     actions: np.ndarray = field(default_factory=no_actions)  # float64 [t, 7], executed
     history: list[np.ndarray] = field(default_factory=list)  # codes of the last frames
     film: list[np.ndarray] = field(default_factory=list)  # uint8 [m, H, W, 3] each
+    milestones: Milestones = field(default_factory=Milestones)
     outcome: Outcome | None = None
 
     def finish(self, *, success: bool, policy_failures: int = 0) -> None:
         film = np.concatenate(self.film) if self.film else None
-        self.outcome = Outcome(self.episode, success, len(self.actions), policy_failures, film)
+        self.outcome = Outcome(self.episode, success, len(self.actions), policy_failures, self.milestones, film)
 
 
 def run_episodes(
@@ -106,8 +108,9 @@ def run_episodes(
 
 
 def _note(policy: Policy, lanes: Sequence[_Running], replies: dict[int, Reply], history: int) -> None:
-    """Keep what was filmed, and encode the new frames of all lanes in one batch for their histories."""
+    """Keep how far lanes came and what was filmed, and encode the new frames of all lanes in one batch for their histories."""
     for number, reply in replies.items():
+        lanes[number].milestones = reply.milestones
         if len(reply.film):
             lanes[number].film.append(reply.film)
     frames = {number: reply.frames for number, reply in replies.items() if len(reply.frames)}

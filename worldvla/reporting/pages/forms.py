@@ -16,6 +16,7 @@ from worldvla.reporting.pages import planning
 from worldvla.reporting.pages.row import Row
 from worldvla.reporting.pages.template import render
 from worldvla.reporting.pictures.strips import Block, draw, strip_of
+from worldvla.simulation.milestones import Milestones
 
 
 def tasks(folder: Path, inputs: Inputs, rows: Sequence[Row]) -> list[str]:
@@ -30,6 +31,17 @@ def tasks(folder: Path, inputs: Inputs, rows: Sequence[Row]) -> list[str]:
             draw(folder / f"table3-{suite}.png", films)
         suites.append((suite, {key: run.counts_by_task() for key, run in found.items()}, filmed, films))
     return [render("tasks", suites=suites, tasks=lambda counts: dict.fromkeys(chain(*counts.values())))]
+
+
+def milestones(folder: Path, inputs: Inputs, rows: Sequence[Row]) -> list[str]:
+    """Return how far the episodes of the rows came, suite by suite; nothing of a suite without things to carry."""
+    suites: dict[str, dict[str, list[float]]] = {}
+    for suite, row in product(in_order(inputs.params.suites), rows):
+        run = inputs.rollouts.run(row.variant, suite)
+        if isinstance(run, Run) and (things := sum(one["things"] for one in run.rows)):
+            shares = [100 * sum(one[reached] for one in run.rows) / things for reached in Milestones._fields[1:]]
+            suites.setdefault(suite, {})[row.key] = [*shares, 100 * run.counts[0] / run.counts[1]]
+    return [render("milestones", suites=suites)] if suites else []
 
 
 def _one_of_each(run: Run) -> list[Block]:
@@ -91,6 +103,7 @@ def released(folder: Path, inputs: Inputs, rows: Sequence[Row]) -> list[str]:
 
 FORMS: dict[str, Callable[[Path, Inputs, Sequence[Row]], list[str]]] = {
     "tasks": tasks,
+    "milestones": milestones,
     "speeds": speeds,
     "others": others,
     "released": released,

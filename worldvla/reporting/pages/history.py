@@ -49,7 +49,7 @@ def _this(inputs: Inputs, rows: Sequence[Row], suite: str) -> dict[str, Any]:
         "scale": params.scale,
         "benchmark": params.benchmark,
         "steps": _listed(steps),
-        "optimizer": f"as in `conf/{params.scale}.yaml`",
+        "optimizer": params.optimizer,
         "seed": params.seed,
         "trainings": _listed(len(run.parts) for run in ran.values()),
         "trainings_of": {name: len(run.parts) for name, run in ran.items()},
