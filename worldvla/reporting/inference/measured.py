@@ -31,9 +31,10 @@ class Measured:
 
     @property
     def over(self) -> Ends | None:
-        """Its interval over trainings."""
+        """Its interval over trainings; of a rate only what a rate can be."""
         arms = [(1 / len(self.own), numbers) for numbers in self.own]
-        return interval_of(contrast(arms)) if arms else None
+        ends = interval_of(contrast(arms)) if arms else None
+        return (max(0.0, ends[0]), min(100.0, ends[1])) if ends and self.unit == "%" else ends
 
     @property
     def spreads(self) -> list[float | None]:
