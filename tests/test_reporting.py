@@ -150,7 +150,7 @@ def test_frames_and_speeds_of_table5(reports):
     speed = section(text, "Goal: speed")
     assert cells(speed, "2 frames, chunks")[1:] == ["3.13", "22 (14 to 22)", "230", "", "", ""]
     # Slow rounds slow both alike: the ratio has no spread.
-    assert cells(speed, "1 frame")[1:] == ["2.27", "4 (2.7 to 4)", "250", "2 frames", "1.28", "1.3 (1.3 to 1.3)"]
+    assert cells(speed, "1 frame")[1:] == ["2.27", "4.0 (2.7 to 4.0)", "250", "2 frames", "1.28", "1.3 (1.3 to 1.3)"]
     assert cells(speed, "4 frames")[2:] == ["not measured: run `dvc repro speed@goal`", "", "2 frames", "0.69", ""]
     assert "9 rounds on Slide rule, 1 core, commit def456, 2025-01-02 00:00 UTC." in speed
     assert (reports / "table5.png").exists()

@@ -54,7 +54,7 @@ def test_a_rate_is_the_mean_of_the_trainings_and_each_leads_to_its_run(project):
     row = cells(made["table3"], "1", "action model")
     assert row[3] == "18/40 = 45.0 %"
     assert row[4] == "25.8 to 65.8"  # of twenty states, not of forty episodes
-    assert row[5] == "-18.5 to 108.5"
+    assert row[5] == "0.0 to 100.0"  # of two: no more than what a rate can be
     assert row[6] == "[40.0](runs.md#action-goal-1), [50.0](runs.md#action-goal-2); SD 7.1"
     assert "45.0 % (25.8 to 65.8); SD 7.1" in made["README"]
     assert "`dvc repro rollout@action-goal-2`" in section(made["runs"], "action-goal-2")

@@ -42,4 +42,5 @@ def number(value: float | None) -> str:
 
 def digits(value: float) -> str:
     """Return a number to two digits."""
-    return f"{float(f'{value:.2g}'):g}"
+    rounded = float(f"{value:.2g}")
+    return f"{rounded:.0f}" if rounded >= 10 else f"{rounded:#.2g}"
