@@ -144,7 +144,9 @@ def test_serving_and_pushing_pass_their_arguments_on_and_need_no_repository(mach
 
 def test_the_exit_code_of_the_tests_is_passed_on(machine):
     assert machine.run("test", "-k", "two words")[0] == 3
-    assert machine.log()[-1] == "-m pytest --numprocesses logical --maxprocesses 4 --dist loadfile -k two words"
+    assert machine.log()[-1] == (
+        "-m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder -k two words"
+    )
 
 
 def test_a_change_of_the_pinned_versions_installs_again_into_the_same_venv(machine):
