@@ -166,6 +166,21 @@ def test_a_checkout_that_was_moved_gets_a_new_venv(machine):
     assert machine.log()[0] == "venv"
 
 
+def test_the_environment_of_another_folder_is_not_emptied_through_a_link(machine):
+    machine.run("setup")
+    machine.log()
+    environment = machine.checkout / ".venv"
+    machine.checkout = shutil.copytree(
+        machine.checkout, machine.folder / "second", ignore=shutil.ignore_patterns(".venv")
+    )
+    (machine.checkout / ".venv").symlink_to(environment)
+    code, line = machine.run("setup")
+    assert code == 1
+    assert line.startswith(f"run: '.venv' is a link to '{environment}', which holds an environment of another folder;")
+    assert (environment / "bin" / "python").exists()
+    assert not machine.log()
+
+
 def test_a_failed_installation_is_not_taken_for_a_set_up(machine):
     (machine.folder / "lacks_network").touch()
     code, line = machine.run("setup")
