@@ -100,3 +100,8 @@ def test_what_cannot_be_trained_here_is_refused_before_the_shards_are_fetched(hu
 def test_published_weights_need_the_published_vocabulary():
     with pytest.raises(ValueError, match=r"base is lumina; expected null, as the vocabulary is compact"):
         replace(PARAMS, base="lumina")
+
+
+def test_published_weights_know_nothing_of_waves():
+    with pytest.raises(ValueError, match=r"position_rms is 0.1; expected 0, as the base lumina learned without it"):
+        replace(PARAMS_OF_BASE, position_rms=0.1)

@@ -16,9 +16,9 @@ from worldvla.vocabulary import CHAMELEON, compact
 IDS = compact(num_text=8, num_codes=16)
 
 
-@pytest.fixture(scope="module")
-def model():
-    return sharp(IDS.size)
+@pytest.fixture(scope="module", params=[0.0, 0.1], ids=["rotary positions", "waves too"])
+def model(request):
+    return sharp(IDS.size, position_rms=request.param)
 
 
 def plain_decoding(model, prompts, chunk, mask):

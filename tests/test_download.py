@@ -180,6 +180,7 @@ def test_too_few_demonstrations_to_hold_out_are_refused_before_they_are_copied(m
 
 
 def test_copies_that_would_fill_the_disk_are_refused(mine, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # what stands in the work/ of this checkout would count as room
     monkeypatch.setattr(forecast.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
     with pytest.raises(ValueError, match=r"^work/ and data/: 1 MB free; expected about 1 MB; free some space"):
         download(tmp_path)

@@ -124,6 +124,21 @@ def test_the_expert_solves_its_task_and_no_other(suite):
             assert first == (suite == "long"), task.name
 
 
+@EVERY_SUITE
+def test_actions_that_solve_a_task_fail_from_most_other_initial_states(suite: MiniSuite):
+    """So a policy has to look."""
+    with Environment(tasks("mini", suite.name)[0], pixels=16, seed=0) as environment:
+        environment.reset(init_state(environment, 0))
+        expert, actions = Expert(environment), []
+        while not actions or not environment.step(actions[-1]):
+            actions.append(expert.act())
+        solved = 0
+        for number in range(1, 11):
+            environment.reset(init_state(environment, number))
+            solved += any([environment.step(action) for action in actions])
+    assert solved < 5
+
+
 def test_the_expert_goes_on_after_dropping_either_item():
     task = tasks("mini", "long")[1]
     with Environment(task, pixels=16, seed=0) as environment:

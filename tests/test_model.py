@@ -55,6 +55,19 @@ def test_hidden_states_equal_those_of_transformers(model, gradients, masked):
 
 
 @torch.no_grad()
+def test_waves_of_positions_are_added_to_the_embeddings():
+    model = small(IDS.size, position_rms=0.3)
+    angles = np.arange(40)[:, None] / 1000 ** (np.arange(16) / 16)
+    waves = torch.from_numpy(0.3 * 2**0.5 * np.concatenate([np.sin(angles), np.cos(angles)], 1)).float()
+    tokens, shared = tokens_of(30), torch.arange(10, 40)[None]
+    ours = model(Part(tokens), Part(tokens, positions=shared)).view(2, 2, 30, -1)
+    for some, at in zip(ours, (slice(0, 30), slice(10, 40)), strict=True):
+        embedded = model.model.embed_tokens(tokens) + waves[at]
+        expected = theirs(model).model(inputs_embeds=embedded, use_cache=False).last_hidden_state
+        assert torch.allclose(some, expected, atol=1e-5)
+
+
+@torch.no_grad()
 def test_greedy_answers_equal_those_of_transformers_token_by_token():
     model = sharp(IDS.size)
     prompt, other, cache = tokens_of(120, batch=1), theirs(model), cache_of(model, 1, 160)
@@ -149,8 +162,10 @@ def test_a_causal_batch_brings_no_mask():
     assert [batch.lanes is None for batch in collate([sample(chunk=2), drawn_world()], "causal")] == [True, True]
 
 
+@pytest.mark.parametrize("position_rms", [0.0, 0.3])
 @torch.no_grad()
-def test_a_cache_gives_what_a_whole_forward_gives(model):
+def test_a_cache_gives_what_a_whole_forward_gives(position_rms):
+    model = small(IDS.size, position_rms=position_rms)
     tokens, cache = tokens_of(20), cache_of(model, 2, 20)
     triangle = torch.ones(1, 20, 20, dtype=torch.bool).tril()
     whole = model(Part(tokens)).view(2, 20, -1)

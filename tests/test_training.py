@@ -52,6 +52,7 @@ PARAMS = TrainParams(
     num_layers=1,
     num_heads=2,
     intermediate_size=64,
+    position_rms=0.0,
     base=None,
     steps=20,
     epochs=None,

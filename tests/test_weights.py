@@ -88,6 +88,11 @@ def test_a_saved_model_loads_and_opens_with_transformers(tmp_path, model):
         assert torch.allclose(loaded(Part(tokens)), expected, atol=1e-5)
 
 
+def test_the_size_of_the_waves_is_kept(tmp_path):
+    weights.save(small(VOCABULARY, position_rms=0.25), tmp_path)
+    assert weights.load(tmp_path).config.position_rms == 0.25
+
+
 def test_norms_of_every_head_load_if_all_heads_have_the_same(tmp_path, model, published):
     theirs(model).save_pretrained(tmp_path / "theirs")
     assert torch.equal(weights.load(tmp_path / "theirs").lm_head.weight, model.lm_head.weight)

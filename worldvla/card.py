@@ -12,6 +12,7 @@ from worldvla.data.episodes import read_table
 from worldvla.files import file_digest, value_digest
 from worldvla.metrics.success import wilson
 from worldvla.model.settings import ModelSettings
+from worldvla.model.weights import read_config
 from worldvla.simulation.outcomes import EPISODES
 
 ROW = re.compile(r"^\| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)  # of the table in the card that the training wrote
@@ -78,7 +79,7 @@ actions, with the image tokenizer (`vqgan/`), the text and the action tokenizer 
 
 ## Use
 
-{_use(settings, repository)}
+{_use(settings, repository, read_config(folder).position_rms > 0)}
 
 ## How it was made
 
@@ -157,13 +158,15 @@ def _answers(settings: ModelSettings, pixels: int) -> str:
     return "\n".join(f"- {lines[kind]}" for kind in settings.samples)
 
 
-def _use(settings: ModelSettings, repository: str) -> str:
+def _use(settings: ModelSettings, repository: str, waves: bool) -> str:
     calls = {
         "action": ("Policy", 'act(frames, "open the drawer")  # [m, px, px, 3] -> [K, 7]'),
         "world": ("WorldModel", "predict(frame, actions)  # [T, 7] -> [T + 1, px, px, 3]"),
     }
     known = [calls[kind] for kind in settings.samples if kind in calls]
     weights = "`ChameleonModel.from_pretrained` of transformers opens the weights."
+    if waves:
+        weights += " It does not add the waves of positions to the embeddings (`worldvla/model/parts.py`): give it `inputs_embeds`."
     if not known:
         return weights
     lines = [f"from worldvla import {', '.join(name for name, _ in known)}"]

@@ -59,10 +59,7 @@ class Run:
         """Sizes of the model."""
         if self.train is None:
             return SEVEN_B
-        train = self.train
-        return ChameleonConfig(
-            self.ids.size, train.hidden_size, train.num_layers, train.num_heads, train.intermediate_size
-        )
+        return ChameleonConfig.of(self.ids.size, self.train)
 
     @property
     def codes(self) -> np.ndarray:

@@ -6,6 +6,7 @@ rotary positions, SwiGLU, residuals, embedding and head apart. The weights have 
 Sources: Chameleon (arXiv 2405.09818, section 2.3) and the released `modeling_xllmx_chameleon_ck.py`: one norm of queries and
 one of keys for all heads, dropout on what attention and MLP add. Deviation: norms and rotary positions are computed in fp32
 whatever the weights are. Under the action mask nothing but positions tells the actions of a chunk apart.
+Deviation at the small scales: a model that starts from nothing is told the positions once more, by ``position_rms``.
 """
 
 from collections.abc import Callable
@@ -84,6 +85,8 @@ class Decoder(nn.Module):
         """Return the hidden states of the wanted queries [wanted, hidden_size]."""
         views = [View(part, self.config, compute) for part in parts]
         x = self.embed_tokens(torch.cat([part.tokens.flatten() for part in parts]))
+        if self.config.position_rms:
+            x = x + torch.cat([view.waves() for view in views]).to(x.dtype)
         for layer in self.layers[:-1]:
             x = layer(x, views, None, compute)
         rows = [part.rows for part in parts if part.rows is not None]

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from worldvla.params.train import TrainParams
+
 
 @dataclass(frozen=True)
 class ChameleonConfig:
@@ -14,6 +16,20 @@ class ChameleonConfig:
     intermediate_size: int
     eps: float = 1e-5
     rope_theta: float = 10_000.0
+    # Size (RMS) of the waves that tell an embedding its position; Chameleon has rotary positions alone.
+    position_rms: float = 0.0
+
+    @classmethod
+    def of(cls, vocab_size: int, params: TrainParams) -> "ChameleonConfig":
+        """Return the sizes that a training asks for."""
+        return cls(
+            vocab_size,
+            params.hidden_size,
+            params.num_layers,
+            params.num_heads,
+            params.intermediate_size,
+            position_rms=params.position_rms,
+        )
 
     @property
     def head_dim(self) -> int:

@@ -29,9 +29,7 @@ def check(params: TrainParams, ids: Vocabulary, start: Path | None, ranks: Ranks
     Raises:
         ValueError: the model to start from has other sizes, or the memory is too small.
     """
-    config = ChameleonConfig(
-        ids.size, params.hidden_size, params.num_layers, params.num_heads, params.intermediate_size
-    )
+    config = ChameleonConfig.of(ids.size, params)
     if start is not None and (found := weights.read_config(start)) != config:
         raise ValueError(
             f"{start}: got a model of {found}, expected {config}; it was trained with other sizes; correct train in conf/"

@@ -10,6 +10,8 @@ from worldvla.model import kernels
 from worldvla.model.config import ChameleonConfig
 from worldvla.model.kernels import Turn
 
+LONGEST = 1000.0  # wave, in tokens per radian
+
 
 class Cache:
     """Keys and values of a batch of sequences, allocated once: what new tokens see of earlier ones."""
@@ -63,6 +65,7 @@ class View:
             positions = torch.arange(num_cached, num_cached + length, device=part.tokens.device)[None]
         self.num_keys = self.num_queries = self.batch * length
         self.key_turn = self.query_turn = rotary(positions, config)
+        self._positions, self._config = positions, config
         self._mask, self._compute = part.mask, compute
         self.bias = None if part.mask is None else kernels.additive(part.mask, compute)
         if part.mask is None and length > 1 and not kernels.has_causal(part.tokens):
@@ -83,6 +86,10 @@ class View:
         view.bias = kernels.additive(seen, self._compute)
         return view
 
+    def waves(self) -> Tensor:
+        """Return what tells the embeddings their positions [batch * tokens, hidden_size]."""
+        return waves(self._positions, self._config).expand(self.batch, -1, -1).flatten(0, 1)
+
     def heads(self, x: Tensor) -> Tensor:
         """Return x [batch * tokens, hidden_size] as [batch, tokens, heads, head_dim]."""
         return x.view(self.batch, -1, x.shape[-1] // self.head_dim, self.head_dim)
@@ -97,6 +104,18 @@ def rotary(positions: Tensor, config: ChameleonConfig) -> Turn:
     angles = positions[..., None, None] * config.rope_theta ** (-halves / config.head_dim)
     cosines, sines = angles.cos(), angles.sin()
     return torch.cat([cosines, cosines], dim=-1), torch.cat([-sines, sines], dim=-1)
+
+
+def waves(positions: Tensor, config: ChameleonConfig) -> Tensor:
+    """Return sines and cosines [batch or 1, query, hidden_size] of positions [batch or 1, query], in fp32.
+
+    Their wavelengths grow from 2 pi tokens to ``LONGEST`` times that.
+
+    Source: Vaswani et al., arXiv 1706.03762, section 3.5, where the factor is 10,000.
+    """
+    halves = torch.arange(0, config.hidden_size, 2, device=positions.device, dtype=torch.float32)
+    angles = positions[..., None] * LONGEST ** (-halves / config.hidden_size)
+    return torch.cat([angles.sin(), angles.cos()], dim=-1) * (config.position_rms * 2**0.5)
 
 
 def _pick(x: Tensor, rows: Tensor) -> Tensor:

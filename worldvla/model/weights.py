@@ -6,6 +6,7 @@ folders have one of all heads [1, head_dim], as the model here.
 """
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,15 @@ def read_config(folder: Path) -> ChameleonConfig:
             intermediate_size=int(content["intermediate_size"]),
             eps=float(content.get("rms_norm_eps", 1e-5)),
             rope_theta=float(rope.get("rope_theta", 10_000.0)),
+            position_rms=float(content.get("position_rms", 0.0)),
         )
         sizes = config.hidden_size, config.num_layers, config.num_heads, config.intermediate_size, config.vocab_size
-        if min(sizes) < 1 or config.hidden_size % (2 * config.num_heads) or min(config.rope_theta, config.eps) <= 0:
+        if (
+            min(sizes) < 1
+            or config.hidden_size % (2 * config.num_heads)
+            or min(config.rope_theta, config.eps) <= 0
+            or not 0 <= config.position_rms < math.inf
+        ):
             raise ValueError(f"{config}")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
@@ -153,6 +160,7 @@ def _config(config: ChameleonConfig) -> dict[str, Any]:
         "intermediate_size": config.intermediate_size,
         "rms_norm_eps": config.eps,
         "rope_theta": config.rope_theta,
+        "position_rms": config.position_rms,
         **FIXED,
         # transformers wants to know; our ids never pass through it, and the image tokenizer stands elsewhere.
         "vocabulary_map": {"<image>": 0, "IMGIMGAZ": 1},

@@ -44,6 +44,9 @@ class TrainParams:
     num_layers: int
     num_heads: int
     intermediate_size: int
+    # Size (RMS) of what tells an embedding its position, besides the rotary positions; 0 in Chameleon. A model of a million
+    # parameters that starts from nothing has no time to learn from the rotary ones alone where in an image a code is.
+    position_rms: float
     # Published weights to begin with instead of random ones: Chameleon 7 B as Lumina-mGPT has it, from which the release
     # began, or as its owner gives it. Null: random.
     base: Base | None
@@ -106,6 +109,7 @@ class TrainParams:
             num_layers=at_least(1),
             num_heads=at_least(1),
             intermediate_size=at_least(1),
+            position_rms=at_least(0),
             steps=at_least(1),
             epochs=at_least(1),
             times=at_least(1),
@@ -127,6 +131,10 @@ class TrainParams:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError(
                 f"steps is {self.steps} and epochs is {self.epochs}; expected one of them, and null for the other"
+            )
+        if self.base is not None and self.position_rms:
+            raise ValueError(
+                f"position_rms is {self.position_rms}; expected 0, as the base {self.base} learned without it"
             )
         if self.base is not None and self.vocabulary != "chameleon":
             raise ValueError(

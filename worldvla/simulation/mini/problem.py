@@ -10,6 +10,7 @@ from libero.libero.envs.regions import REGION_SAMPLERS, TableRegionSampler
 from robosuite.models.grippers import GRIPPER_MAPPING
 from robosuite.models.grippers.panda_gripper import PandaGripper
 from robosuite.models.objects import MujocoXMLObject
+from robosuite.utils.mjcf_utils import array_to_string
 
 from worldvla.simulation import visuals
 from worldvla.simulation.mini import assets
@@ -18,6 +19,7 @@ from worldvla.simulation.mini.suites import KINDS, Kind
 CONTROL_HZ = 10
 TIMESTEP_S = 0.01
 GRIPPER = "MiniPandaGripper"
+FINGER_TRAVEL_M = 0.055  # 4 cm of the real one: a grasp forgives 4.4 cm along y
 
 CAMERA_POSITION = np.array([0.62, 0.0, 1.62])
 CAMERA_TARGET = np.array([-0.09, 0.0, 0.99])
@@ -28,10 +30,19 @@ Tabletop = TASK_MAPPING["libero_tabletop_manipulation"]
 
 
 class MiniPandaGripper(PandaGripper):
-    """The Panda gripper at the speed of the real one.
+    """The Panda gripper with fingers that open wider, at the speed of the real one.
 
     robosuite moves the command by a constant per physics step, so that a coarser step would make the fingers slower.
     """
+
+    def __init__(self, idn: int | str = 0) -> None:
+        """Let each finger move by ``FINGER_TRAVEL_M``."""
+        super().__init__(idn)
+        for kind, name in (("joint", "range"), ("position", "ctrlrange")):
+            for number, ends in ((1, (0.0, FINGER_TRAVEL_M)), (2, (-FINGER_TRAVEL_M, 0.0))):
+                for element in self.root.iter(kind):
+                    if element.get("joint", element.get("name", "")).endswith(f"finger_joint{number}"):
+                        element.set(name, array_to_string(ends))
 
     @property
     def speed(self) -> float:

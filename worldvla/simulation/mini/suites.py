@@ -7,8 +7,8 @@ the robot's left, z up from the table top.
 
 Everything here serves one aim: a policy of about a million parameters that sees nothing but the agentview can learn the
 suite in minutes on a CPU, by honest means. Items are wide at the foot, so that they are large on screen and do not
-topple, and have a handle that is slim in the gripper's closing axis (y) and deep in the other (x): a grasp forgives
-2.5 cm in any direction.
+topple, and have a handle that is slim in the gripper's closing axis (y) and deep in the other (x), which a single camera
+shows worst. A grasp forgives 4.4 cm along y and 5 along x; the way from the hand to an item varies by more.
 """
 
 from dataclasses import dataclass
@@ -145,7 +145,7 @@ def _dark(colour: Colour, factor: float) -> Colour:
 def _item(name: str, colour: Colour) -> Kind:
     """A foot with a handle on top."""
     foot = Part((0, 0, 0.020), (0.032, 0.027, 0.020), _dark(colour, 0.55), foot=True)
-    handle = Part((0, 0, 0.070), (0.032, 0.011, 0.030), colour)
+    handle = Part((0, 0, 0.070), (0.048, 0.011, 0.030), colour)
     return Kind(name, (foot, handle))
 
 
@@ -182,8 +182,8 @@ TRAY = _container("tray", GREEN, wall=0.016)
 GOAL = MiniSuite(
     name="goal",
     things=(
-        Thing(CAN, (0.02, -0.085), jitter=(0.03, 0.04)),
-        Thing(MILK, (0.02, 0.085), jitter=(0.03, 0.04)),
+        Thing(CAN, (0.03, -0.085), jitter=(0.03, 0.04)),
+        Thing(MILK, (0.03, 0.085), jitter=(0.03, 0.04)),
         Thing(BASKET, (-0.17, 0.135), jitter=(0.02, 0.02)),
         Thing(TRAY, (-0.17, -0.135), jitter=(0.02, 0.02)),
     ),
@@ -199,10 +199,10 @@ GOAL = MiniSuite(
 SPATIAL = MiniSuite(
     name="spatial",
     things=(
-        Thing(CAN, (0.02, -0.08), jitter=(0.03, 0.03), phrase="can next to the plate"),
-        Thing(CAN, (0.02, 0.08), jitter=(0.03, 0.03), number=2, phrase="can next to the book"),
-        Thing(_landmark("plate", (0.95, 0.95, 0.92), (0.035, 0.035)), (0.02, -0.188), jitter=(0.03, 0.01)),
-        Thing(_landmark("book", (0.08, 0.10, 0.40), (0.045, 0.028)), (0.02, 0.188), jitter=(0.03, 0.01)),
+        Thing(CAN, (0.03, -0.08), jitter=(0.03, 0.03), phrase="can next to the plate"),
+        Thing(CAN, (0.03, 0.08), jitter=(0.03, 0.03), number=2, phrase="can next to the book"),
+        Thing(_landmark("plate", (0.95, 0.95, 0.92), (0.035, 0.035)), (0.03, -0.188), jitter=(0.03, 0.01)),
+        Thing(_landmark("book", (0.08, 0.10, 0.40), (0.045, 0.028)), (0.03, 0.188), jitter=(0.03, 0.01)),
         Thing(BASKET, (-0.17, 0.135), jitter=(0.02, 0.02)),
         Thing(TRAY, (-0.17, -0.135), jitter=(0.02, 0.02)),
     ),
@@ -217,10 +217,10 @@ SPATIAL = MiniSuite(
 OBJECT = MiniSuite(
     name="object",
     things=(
-        Thing(CAN, (0.03, -0.08), jitter=(0.02, 0.02)),
-        Thing(MILK, (0.03, 0.08), jitter=(0.02, 0.02)),
-        Thing(_item("juice", (1.0, 0.55, 0.0)), (-0.10, -0.19), jitter=(0.02, 0.02)),
-        Thing(_item("tea", (0.10, 0.75, 0.30)), (-0.10, 0.19), jitter=(0.02, 0.02)),
+        Thing(CAN, (0.03, -0.08), jitter=(0.03, 0.03)),
+        Thing(MILK, (0.03, 0.08), jitter=(0.03, 0.03)),
+        Thing(_item("juice", (1.0, 0.55, 0.0)), (-0.10, -0.19), jitter=(0.03, 0.02)),
+        Thing(_item("tea", (0.10, 0.75, 0.30)), (-0.10, 0.19), jitter=(0.03, 0.02)),
         Thing(BASKET, (-0.17, 0.0), jitter=(0.02, 0.02)),
     ),
     goals_by_task=(
