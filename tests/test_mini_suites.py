@@ -124,6 +124,15 @@ def test_the_expert_solves_its_task_and_no_other(suite):
             assert first == (suite == "long"), task.name
 
 
+def test_the_fingers_open_to_eleven_centimetres():
+    with Environment(tasks("mini", "goal")[0], pixels=16, seed=0) as environment:
+        environment.reset(init_state(environment, 0))
+        for _ in range(5):
+            environment.step(command((0, 0, 0.25), OPEN))
+        left, right = environment.proprioception()["gripper_states"]
+    assert left - right == pytest.approx(0.11, abs=0.002)
+
+
 @EVERY_SUITE
 def test_actions_that_solve_a_task_fail_from_most_other_initial_states(suite: MiniSuite):
     """So a policy has to look."""

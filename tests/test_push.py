@@ -117,6 +117,15 @@ def test_a_run_that_was_not_rolled_out_says_so(hub, project):
     assert "model-index" not in card.data.to_dict()
 
 
+def test_the_card_says_what_transformers_does_not_add(hub, project):
+    pushing.main(["toy", REPOSITORY])
+    assert "inputs_embeds" not in read(project / "work/cards/toy.md").text
+    path = project / "data/models/toy/config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"position_rms": 0.1}))
+    pushing.main(["toy", REPOSITORY])
+    assert "does not add the waves of positions to the embeddings" in read(project / "work/cards/toy.md").text
+
+
 def test_rollouts_of_other_weights_are_refused(hub, project):
     (project / "data/rollouts/toy/made_of.json").write_text('{"weights": "cccccccccccccccc"}')
     assert "they are of the weights cccccccccccc, those in" in refused("toy", REPOSITORY)

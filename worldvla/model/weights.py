@@ -2,7 +2,7 @@
 
 A folder has ``config.json`` and ``*.safetensors``, with ``model.safetensors.index.json`` if these are several. Ours opens with
 ``ChameleonModel.from_pretrained`` of transformers too, which wants norms of queries and keys for every head; published
-folders have one of all heads [1, head_dim], as the model here.
+folders have one of all heads [1, head_dim], as the model here. It knows nothing of ``position_rms``, which stands in ours.
 """
 
 import json

@@ -38,11 +38,13 @@ class MiniPandaGripper(PandaGripper):
     def __init__(self, idn: int | str = 0) -> None:
         """Let each finger move by ``FINGER_TRAVEL_M``."""
         super().__init__(idn)
-        for kind, name in (("joint", "range"), ("position", "ctrlrange")):
-            for number, ends in ((1, (0.0, FINGER_TRAVEL_M)), (2, (-FINGER_TRAVEL_M, 0.0))):
-                for element in self.root.iter(kind):
-                    if element.get("joint", element.get("name", "")).endswith(f"finger_joint{number}"):
-                        element.set(name, array_to_string(ends))
+        for number, ends in ((1, (0.0, FINGER_TRAVEL_M)), (2, (-FINGER_TRAVEL_M, 0.0))):
+            name = f"{self.naming_prefix}finger_joint{number}"
+            joint, motor = self.root.find(f".//joint[@name='{name}']"), self.root.find(f".//position[@joint='{name}']")
+            assert joint is not None
+            assert motor is not None
+            joint.set("range", array_to_string(ends))
+            motor.set("ctrlrange", array_to_string(ends))
 
     @property
     def speed(self) -> float:
