@@ -155,9 +155,9 @@ def test_seconds_are_noted_beside_the_checkpoint(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_training_learns_and_its_folder_is_a_policy(tmp_path, monkeypatch):
-    trained = run_training(tmp_path / "work", replace(PARAMS, steps=100, validate_every=100))
+    trained = run_training(tmp_path / "work", replace(PARAMS, steps=200, validate_every=200))
     assert trained.curve[-1]["loss"] < trained.curve[0]["loss"] - 1
-    assert [row["step"] for row in trained.curve if row["validation_loss"] is not None] == [100, 200]
+    assert [row["step"] for row in trained.curve if row["validation_loss"] is not None] == [200, 400]
     assert all(set(row) == set(CURVE.names) for row in trained.curve)
     assert trained.curve[-1]["validation_code"] > 0
     assert re.fullmatch(r"action \d+ %, code \d+ %, structure \d+ %", shares(trained.curve))

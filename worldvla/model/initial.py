@@ -15,6 +15,8 @@ from worldvla.params.train import TrainParams
 from worldvla.vocabulary import Vocabulary
 
 INITIAL_STD = 0.02  # Chameleon's initial standard deviation of weights
+# Of a code's embedding: larger, so that the first steps do not wipe out which codes look alike (decision 32).
+CODE_STD = 0.3
 
 
 def check(params: TrainParams, ids: Vocabulary, start: Path | None, ranks: Ranks = ALONE) -> ChameleonConfig:
@@ -92,4 +94,4 @@ def _draw(model: Chameleon, ids: Vocabulary, codebook: np.ndarray) -> None:
     table = torch.from_numpy(codebook)
     table = (table - table.mean(dim=0)) / table.std(dim=0).clamp_min(1e-6)
     projection = torch.randn(table.shape[1], model.config.hidden_size) / table.shape[1] ** 0.5
-    fill(model.model.embed_tokens.weight, table @ projection * INITIAL_STD, ids.first_code)
+    fill(model.model.embed_tokens.weight, table @ projection * CODE_STD, ids.first_code)
