@@ -15,7 +15,7 @@ from worldvla.params.train import TrainParams
 from worldvla.vocabulary import Vocabulary
 
 INITIAL_STD = 0.02  # Chameleon's initial standard deviation of weights
-# Of a code's embedding: larger, so that the first steps do not wipe out which codes look alike (decision 32).
+# Of a code's embedding: larger, so that the first steps do not wipe out which codes look alike (decision 33).
 CODE_STD = 0.3
 
 
