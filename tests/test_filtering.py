@@ -10,135 +10,19 @@ import h5py
 import numpy as np
 import pytest
 import yaml
+from slider import OPEN, Slider, trajectory
 from test_episodes import HEADER, demonstration
 
 import worldvla
 from pipeline import filter as filter_stage
-from worldvla.data import filter_units, raw, trajectories
+from worldvla.data import filter_units, raw
 from worldvla.data.episodes import read_episodes_table, read_filtered
-from worldvla.data.filtering import is_noop, replay
 from worldvla.files import folder_digest
 from worldvla.running.job import Job, Unit
 from worldvla.running.units import finished_units
 from worldvla.simulation import libero
 from worldvla.simulation.libero import Environment, init_states
 from worldvla.simulation.tasks import tasks
-
-OPEN, CLOSE = -1.0, 1.0
-TABLE = 100
-
-
-class Slider:
-    """A fake simulator: dimension 0 pushes a block; the task is solved while the block lies in [goal, goal + 1).
-
-    A block farther than ``TABLE`` from the middle is off the table: there the simulator is of no more use, ever.
-    """
-
-    def __init__(self, goal):
-        self.goal = goal
-        self.position = 0.0
-        self.steps = []
-        self.broken = False
-
-    def reset(self, state):
-        self.position = state[0]
-        self.steps = []
-        if self.broken or abs(self.position) > TABLE:
-            self.broken = True
-            raise RuntimeError("push step 1:\nthe simulation became unstable.")
-
-    def step(self, action):
-        self.position += action[0]
-        self.steps.append(action)
-        return self.goal <= self.position < self.goal + 1
-
-    def frame(self):
-        return np.full((16, 16, 3), round(self.position * 10) % 256, np.uint8)
-
-    def state(self):
-        return np.append(self.position, np.ones(19))
-
-    def proprioception(self):
-        widths = {"robot_states": 9, "ee_states": 6, "gripper_states": 2, "joint_states": 7, "ee_pos": 3, "ee_ori": 3}
-        return {name: np.full(width, self.position) for name, width in widths.items()}
-
-
-def trajectory(*moves, start=0.0):
-    actions = np.array([[motion, 0, 0, 0, 0, 0, gripper] for motion, gripper in moves])
-    return trajectories.Trajectory("demo_7", actions, np.tile(np.append(start, np.zeros(19)), (len(moves), 1)))
-
-
-def run(*moves, goal=1.0):
-    slider = Slider(goal)
-    verdict, episode = replay(slider, trajectory(*moves))
-    return verdict, episode, [(float(action[0]), float(action[6])) for action in slider.steps]
-
-
-@pytest.mark.parametrize(
-    ("norm", "gripper", "last", "noop"),
-    [
-        (0, OPEN, None, True),  # nothing kept yet: only the motion counts
-        (0, CLOSE, None, True),
-        (0, OPEN, OPEN, True),
-        (0, CLOSE, OPEN, False),  # a new gripper command
-        (0.99e-4, OPEN, OPEN, True),
-        (1e-4, OPEN, OPEN, False),  # the norm must be smaller
-        (0.5, OPEN, OPEN, False),
-    ],
-)
-def test_noop_rule(norm, gripper, last, noop):
-    assert is_noop(np.array([norm, 0, 0, 0, 0, 0, gripper]), last) is noop
-
-
-def test_noop_norm_is_of_the_six_motions_together():
-    each = 0.9e-4
-    assert not is_noop(np.array([each] * 6 + [OPEN]), OPEN)
-
-
-def test_leading_noops_are_dropped_even_when_the_gripper_moves_in_them():
-    verdict, _, executed = run((0, OPEN), (0, CLOSE), (0, OPEN), (1, OPEN))
-    assert executed == [(1, OPEN)]
-    assert (verdict.num_raw_steps, verdict.num_noops, verdict.num_steps) == (4, 3, 1)
-
-
-def test_a_gripper_change_is_kept_though_nothing_moves():
-    _, _, executed = run((1, OPEN), (0, CLOSE), (0, CLOSE), (0, OPEN))
-    assert executed == [(1, OPEN), (0, CLOSE), (0, OPEN)]
-
-
-def test_the_gripper_is_compared_with_the_last_kept_action():
-    # The raw action before the last one also closes, but it was dropped as a leading no-op.
-    _, _, executed = run((0, CLOSE), (1, OPEN), (0, OPEN), (0, CLOSE))
-    assert executed == [(1, OPEN), (0, CLOSE)]
-
-
-def test_observations_precede_their_actions_and_the_first_state_is_the_recorded_one():
-    verdict, episode, _ = run((0, OPEN), (0.4, OPEN), (0, OPEN), (0.4, OPEN), (0.4, OPEN))
-    assert verdict.kept
-    assert episode is not None
-    assert episode.demo == "demo_7"
-    assert episode.frames[:, 0, 0, 0].tolist() == [0, 4, 8]
-    assert episode.robot_states[:, 0].tolist() == pytest.approx([0, 0.4, 0.8])
-    assert episode.states[:, 0].tolist() == pytest.approx([0, 0.4, 0.8])
-    assert episode.states[:, 1].tolist() == [0, 1, 1]  # the recorded states hold 0 there
-    assert episode.actions[:, 0].tolist() == [0.4, 0.4, 0.4]
-
-
-@pytest.mark.parametrize(
-    ("moves", "reason"),
-    [
-        ([(0.5, OPEN), (0.5, OPEN)], "kept"),
-        ([(0.5, OPEN), (0.5, OPEN), (0, OPEN)], "kept"),  # the trailing no-op is not executed
-        ([(0.5, OPEN)], "no success at any step"),
-        ([(1, OPEN), (1, OPEN)], "succeeded earlier, not at the last step"),
-        ([(1, OPEN), (1, OPEN), (-1, OPEN)], "kept"),
-        ([(0, OPEN), (0, CLOSE)], "only no-ops"),
-    ],
-)
-def test_only_success_at_the_last_executed_step_counts(moves, reason):
-    verdict, episode, _ = run(*moves)
-    assert verdict.reason == reason
-    assert verdict.kept == (reason == "kept") == (episode is not None)
 
 
 def write_sliders(folder, name, pushes):

@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 import pytest
 import yaml
+from slider import Slider
 from test_episodes import HEADER, demonstration, filtered_episode
-from test_filtering import Slider
 from test_vqgan import TINY
 
 from pipeline import encode, tokenizer
