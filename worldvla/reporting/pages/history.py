@@ -23,11 +23,18 @@ def other_runs(inputs: Inputs, rows: Sequence[Row]) -> list[str]:
     for suite in in_order(inputs.params.suites):
         before = [run for run in RUNS if {row.variant for row in rows} & run["successes"].get(suite, {}).keys()]
         if before:
-            runs = [*before, _this(inputs, rows, suite)]
+            runs = [*[_of_page(run, suite, rows) for run in before], _this(inputs, rows, suite)]
             counts = {row.key: [run["successes"][suite].get(row.variant, "") for run in runs] for row in rows}
             states = {row.key: [_states(run, suite, row.variant) for run in runs] for row in rows}
             suites.append((suite, runs, counts, _moves(runs, counts, states)))
     return [render("history", suites=suites, percent_of=_percent)] if suites else []
+
+
+def _of_page(run: Mapping[str, Any], suite: str, rows: Sequence[Row]) -> dict[str, Any]:
+    """Return an earlier run with the number of trainings of each of a page's rows, and in words."""
+    ran = {row.variant for row in rows} & run["successes"][suite].keys()
+    trainings_of = {name: run.get("trainings_of", {}).get(name, run["trainings"]) for name in ran}
+    return {**run, "trainings_of": trainings_of, "trainings": _listed(trainings_of.values())}
 
 
 def _this(inputs: Inputs, rows: Sequence[Row], suite: str) -> dict[str, Any]:
@@ -68,8 +75,8 @@ def _percent(count: str) -> float:
 
 def _states(run: Mapping[str, Any], suite: str, variant: str) -> float | None:
     """Return on how many initial states a run has rolled out each training of a variant; None if it has not."""
-    count = run["successes"][suite].get(variant)
-    return count and int(count.split("/")[1]) / run.get("trainings_of", {}).get(variant, run["trainings"])
+    count: str | None = run["successes"][suite].get(variant)
+    return int(count.split("/")[1]) / run["trainings_of"][variant] if count else None
 
 
 def _moves(
