@@ -26,7 +26,7 @@ def test_a_row_reads_across_the_runs_and_ends_with_this_report(project):
     assert cells(text, "seed")[-1] == "0"
     assert cells(text, "machine")[-1] == "Abacus, 2 cores"
     assert cells(text, "code")[-1] == "abc123"
-    assert "| row 1, longer" not in text  # no run has it
+    assert cells(text, "row 1, longer")[-2:] == ["162/300 = 54.0 %", ""]  # of the last earlier run alone
 
 
 def test_the_sentence_says_how_far_a_row_moves(project, monkeypatch):
@@ -41,10 +41,23 @@ def test_the_sentence_says_how_far_a_row_moves(project, monkeypatch):
     # 40 % in this report; a run of another scale, or with more initial states, stands in the table and not in the sentence.
     # Row 3: 20 % and 30 %.
     assert cells(text, "scale")[1:] == ["mini", "mini", "mini", "paper", "mini"]
+    assert "| row 1, longer" not in text  # no run has it
     assert text.endswith(
         "At scale `mini`, on as many initial states, a row's rates lie 20.0 points apart in the mean over the rows, and 30.0 at most "
         "(row 1: 40.0 to 70.0 %).\n"
     )
+
+
+def test_variants_of_a_run_may_have_been_trained_a_different_number_of_times(project, monkeypatch):
+    counts = {"action": "60/60", "action_chunk": "5/20"}
+    before = [{**RUNS[0], "trainings": 1, "trainings_of": {"action": 3}, "successes": {"goal": counts}}]
+    monkeypatch.setattr("worldvla.reporting.pages.history.RUNS", before)
+    reports = write_reports(project)
+    text = (reports / "table3.md").read_text().split(HEADING)[1]
+    assert cells(text, "trainings")[1:] == ["1, 3", "1"]
+    # Row 1: 60 of 3 x 20, and 40 % here; row 3: 5 of 20, and 30 %. Both from 20 initial states.
+    assert "32.5 points apart in the mean over the rows, and 60.0 at most (row 1: 40.0 to 100.0 %)" in text
+    assert cells((reports / "table6.md").read_text().split(HEADING)[1], "trainings")[1:] == ["3", "1"]
 
 
 def test_a_page_without_earlier_runs_has_no_such_table(project, monkeypatch):
