@@ -1,3 +1,5 @@
+"""The rule by which no-ops are dropped, and what of a demonstration is kept when it is replayed."""
+
 import numpy as np
 import pytest
 from slider import CLOSE, OPEN, Slider, trajectory
