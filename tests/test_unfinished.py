@@ -2,6 +2,7 @@
 
 import pickle
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,52 +16,35 @@ from worldvla.files import PROCESS
 from worldvla.running import unfinished
 from worldvla.running.checkpoints import checkpoint_file, read_checkpoint
 from worldvla.running.unfinished import Clock, finish, seconds_of, sweep, work_folder
-from worldvla.stage_code import code_of
+from worldvla.stage_code import PACKAGES
 
 REPOSITORY = Path(worldvla.__file__).parent.parent
 
-DVC_YAML = """
-stages:
-  split:
-    cmd: python -m pipeline.split
-    deps: [data/filtered, pipeline/split.py, worldvla/splits.py]
-  train:
-    foreach: [a, b]
-    do:
-      cmd: python -m pipeline.train
-      deps: ["data/shards/${item}", pipeline/train.py, worldvla/masks.py]
-"""
-
-
-def test_work_is_continued_by_the_same_code_of_the_stage_only(tmp_path, monkeypatch):
-    for path in ("split.py", "train.py", "console.py"):
-        (tmp_path / "pipeline").mkdir(exist_ok=True)
-        (tmp_path / "pipeline" / path).touch()
-    for path in ("__init__.py", "masks.py", "splits.py", "wording.py"):
-        (tmp_path / "worldvla").mkdir(exist_ok=True)
-        (tmp_path / "worldvla" / path).touch()
-    (tmp_path / "dvc.yaml").write_text(DVC_YAML)
-    monkeypatch.setattr(worldvla, "__file__", str(tmp_path / "worldvla/__init__.py"))
-    first = work_folder("train", "inputs")
-    assert first.parent == Path("work/train")
-    for path in ("pipeline/split.py", "worldvla/splits.py", "worldvla/wording.py", "pipeline/console.py"):
-        (tmp_path / path).write_text("changed")
-        assert work_folder("train", "inputs") == first, path
-    folders = [first, work_folder("train", "other inputs"), work_folder("split", "inputs")]
-    for path in ("worldvla/masks.py", "pipeline/train.py"):
-        (tmp_path / path).write_text("changed")
-        folders.append(work_folder("train", "inputs"))
-    assert len(set(folders)) == 5
-
-
-@pytest.mark.parametrize(
-    "stage", ["download", "filter", "tokenizer", "encode", "train", "rollout", "rollout_planned", "generate"]
+# What decides the folder of a stage's work.
+FOLDERS = (
+    "from worldvla.running.unfinished import work_folder as of; print(of('train', 'inputs'), of('split', 'inputs'))"
 )
-def test_a_stage_of_this_project_is_decided_by_its_own_module_and_no_wording(stage):
-    code = code_of(stage)
-    assert f"pipeline/{stage}.py" in code
-    assert all((REPOSITORY / path).is_file() for path in code)
-    assert not [path for path in code if path.startswith("worldvla/running/")]
+
+
+def test_work_is_continued_by_the_same_code_and_inputs_of_the_stage_only(tmp_path):
+    for package in PACKAGES:
+        shutil.copytree(REPOSITORY / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def folders(changed: str | None = None) -> tuple[str, str]:
+        if changed is not None:
+            with (tmp_path / changed).open("a") as stream:
+                stream.write("# changed\n")
+        train, split = subprocess.check_output([sys.executable, "-c", FOLDERS], cwd=tmp_path, text=True).split()
+        return train, split
+
+    train, split = folders()
+    assert train.startswith("work/train/")
+    assert split.startswith("work/split/")
+    assert folders("pipeline/parallel.py") == folders("worldvla/running/console.py") == (train, split)
+    other_train, same_split = folders("worldvla/masks.py")
+    assert (other_train != train, same_split) == (True, split)
+    assert folders("worldvla/data/splits.py")[1] != split
+    assert work_folder("train", "inputs") != work_folder("train", "other inputs")
 
 
 def lock(*stages: str) -> None:

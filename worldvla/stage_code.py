@@ -1,28 +1,92 @@
-"""The code of a stage: the files that decide its bytes, as dvc.yaml lists them."""
+"""The code of a stage: the files that decide its bytes.
+
+Those are what its script imports, functions' own imports too, and the data files beside them. Not among them is the package
+``worldvla/running``: how a stage talks, spreads its work over processes and goes on after an interruption. Nothing of it may
+decide a byte, and what it returns is never written to a result.
+"""
 
 from pathlib import Path
 
-import yaml
+import grimp
 
 import worldvla
 from worldvla.files import file_digest, value_digest
 
-CODE = ("worldvla/", "pipeline/")
+PACKAGES = ("pipeline", "worldvla")
+RUNNING = "worldvla.running"
+LISTINGS = Path("data/stage_code")  # what the stage stage_code writes, and all other stages depend on
 
 
-def code_of(stage: str) -> list[str]:
-    """Return the files of code that a stage of dvc.yaml depends on, which are those that decide its bytes.
+def scripts() -> list[str]:
+    """Return the names of the stages' scripts, ``pipeline/<name>.py``: those that the console runs."""
+    importers = _graph().find_modules_that_directly_import(f"{RUNNING}.console")
+    return sorted(module.removeprefix("pipeline.") for module in importers if module.startswith("pipeline."))
 
-    None, of a stage that is not there.
+
+def code_of(script: str) -> list[str]:
+    """Return the files of this repository that decide what a stage's script writes, by path, sorted.
+
+    None, of a script that is not there.
     """
-    text = (_root() / "dvc.yaml").read_text(encoding="utf-8")
-    content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"].get(stage, {})
-    return [dep for dep in content.get("do", content).get("deps", []) if dep.startswith(CODE)]
+    graph, module = _graph(), f"pipeline.{script}"
+    if module not in graph.modules:
+        return []
+    upstream = {module, *graph.find_upstream_modules(module)}
+    # Packages' own files hold no code (tests/test_pipeline.py).
+    files = {file for name in upstream if not name.startswith(RUNNING) and (file := _file(name)).is_file()}
+    data = {path for file in files for path in _data_beside(file.parent)}
+    return sorted(path.relative_to(_root()).as_posix() for path in files | data)
 
 
-def code_digest(stage: str) -> str:
-    """Return the sha256 over the paths and contents of a stage's code."""
-    return value_digest([[path, file_digest(_root() / path)] for path in code_of(stage)])
+def code_digest(script: str) -> str:
+    """Return the sha256 over the paths and contents of a script's code."""
+    return value_digest([[path, _digest(path)] for path in code_of(script)])
+
+
+def listing(script: str) -> str:
+    """Return a script's code as ``sha256sum`` lists files."""
+    return "".join(f"{_digest(path)}  {path}\n" for path in code_of(script))
+
+
+def check_listed(script: str) -> None:
+    """Raise if the code that is about to run is not the code that DVC takes it for.
+
+    Raises:
+        ValueError: a file was changed after the stage stage_code had listed it.
+    """
+    path = LISTINGS / f"{script}.sha256"
+    listed = path.read_text(encoding="utf-8") if path.is_file() else None
+    if listed is not None and listed != (now := listing(script)):
+        name = min({*listed.splitlines()} ^ {*now.splitlines()}, key=lambda line: line.split()[-1]).split()[-1]
+        raise ValueError(
+            f"{name} was changed since the run began; expected the code that {path} lists; run the same command again"
+        )
+
+
+def _graph() -> grimp.ImportGraph:
+    """Return who imports whom: in a tenth of a second, so that nothing keeps an old one."""
+    return grimp.build_graph(*PACKAGES, cache_dir=None)
+
+
+def _file(module: str) -> Path:
+    """Return where a module's file lies, if it is no package."""
+    return _root().joinpath(*module.split(".")).with_suffix(".py")
+
+
+def _data_beside(folder: Path) -> list[Path]:
+    """Return the data files of a package: those in its folder, and in folders there that hold no code."""
+    if folder == _root() / "pipeline":
+        return []
+    inside = [path for path in folder.iterdir() if path.is_dir() and not any(path.rglob("*.py"))]
+    files = [
+        path for part in (folder.glob("*"), *(path.rglob("*") for path in inside)) for path in part if path.is_file()
+    ]
+    # Not what Python, editors and desktops leave.
+    return [path for path in files if path.suffix not in (".py", ".pyc") and not path.name.startswith(".")]
+
+
+def _digest(path: str) -> str:
+    return file_digest(_root() / path)
 
 
 def _root() -> Path:

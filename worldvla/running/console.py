@@ -14,6 +14,7 @@ from tqdm import tqdm
 from worldvla.files import FULL_DISK
 from worldvla.running import environment, ranks, watching
 from worldvla.running.unfinished import sweep
+from worldvla.stage_code import check_listed
 
 LOG_EVERY_S = 30  # off a terminal a bar is a log line, this far apart
 
@@ -60,6 +61,8 @@ def run(main: Callable[..., None]) -> NoReturn:
     with watching.watched(last_words) as watch:
         try:
             environment.check()
+            if watching.DVC_STAGE in os.environ and rank is None:
+                check_listed(stage)
             if (
                 watching.RUNNER not in os.environ and rank is None
             ):  # the runner itself does, when nothing writes dvc.lock
