@@ -126,7 +126,7 @@ def number(value: float) -> str:
     """Return hours or GB with two digits, or whole."""
     if value == 0:
         return "0"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 0.995 else f"{value:.2g}"
 
 
 ASSUMED = (
