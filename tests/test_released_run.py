@@ -83,12 +83,13 @@ def test_only_what_the_papers_weights_need_has_run(released):
     project, printed, _ = released
     stages = yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"]
     assert set(stages) == {
+        "stage_code",
         "resolve",
         "report",
         *[f"released_tokenizer@{name}" for name in ("released_256", "released_512")],
         *[f"{stage}@{run}" for stage in ("released_model", "rollout_released") for run in RUNS],
     }
-    assert "parallel: of 8 stages 8 ran" in printed
+    assert "parallel: of 9 stages 9 ran" in printed
     assert "Next: released_model" in printed
     assert "Next: rollout_released" in printed
 
@@ -148,7 +149,7 @@ def test_table2_shows_them_alone_and_says_why_they_are_not_comparable(released):
 def test_a_second_time_nothing_is_done_or_fetched(released):
     project, _, hub = released
     asked = hub.num_requests
-    assert "parallel: of 8 stages 0 ran, 8 were up to date" in project.run("./run", "released", "goal")
+    assert "parallel: of 9 stages 0 ran, 9 were up to date" in project.run("./run", "released", "goal")
     assert hub.num_requests == asked
 
 

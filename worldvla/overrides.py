@@ -72,16 +72,6 @@ def check_params() -> None:
     if any(section.get("digests") for section in sections) and any(
         not path.is_file() or path.read_text(encoding="utf-8") != text for path, text in resolved.items()
     ):
-        command = [
-            sys.executable,
-            "-m",
-            "dvc",
-            "--wait-for-lock",
-            "repro",
-            "--quiet",
-            "--single-item",
-            "--force",
-            "resolve",
-        ]
+        command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet", "--force", "resolve"]
         if subprocess.run(command, cwd=root, stdin=subprocess.DEVNULL).returncode:
             raise ValueError("'resolve' failed, see above; mend it, then run the same command")
