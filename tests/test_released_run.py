@@ -65,6 +65,7 @@ def released(tmp_path_factory):
     edit(conf, "environments: 10", "environments: 1")
     edit(conf, "films_per_task: 3", "films_per_task: 1")
     edit(project.folder / "params.yaml", "tasks: {}", "tasks: {goal: [7]}")
+    edit(conf, "horizons: [10, 50]", "horizons: [10]")  # of clips, which are no longer than an episode
     # Two queries per episode, of one frame and of two.
     edit(
         project.folder / "worldvla/params/benchmarks.py",

@@ -23,14 +23,14 @@ def check() -> None:
     Raises:
         ValueError: the first that is not what it should be.
     """
-    prefix = Path(sys.prefix).resolve()
+    prefixes = {Path(sys.prefix), Path(sys.prefix).resolve()}  # the environment, or what it links to, may be a link
     for name, pin in _pins().items():
         spec = importlib.util.find_spec(MODULES[name])
         expected = f"expected {name}{pin.specifier} in {sys.prefix}"
         if spec is None:
             raise ValueError(f"the package {name} is not installed; {expected}; run: {AGAIN}")
         folder = Path(next(iter(spec.submodule_search_locations or [spec.origin or ""]))).parent
-        if prefix not in folder.resolve().parents:
+        if not prefixes & {*folder.parents, *folder.resolve().parents}:
             raise ValueError(f"the package {name} comes from {folder}; {expected}; {_remedy(folder)}")
         version = importlib.metadata.version(name)
         if not pin.specifier.contains(version, prereleases=True):
