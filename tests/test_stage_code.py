@@ -51,10 +51,12 @@ def listings(project: Path) -> dict[str, str]:
         ("worldvla/__init__.py", set(), {"train", "report"}),
         ("pipeline/parallel.py", set(), {"train", "report"}),
         ("worldvla/.masks.py.swp", set(), {"train", "report"}),  # of an editor
+        ("worldvla/__pycache__/masks.pyc.140", set(), {"train", "report"}),  # of Python, while it writes it
     ],
 )
 def test_a_change_of_a_file_is_one_of_the_stages_that_it_decides(project, path, changed, same):
     before = listings(project)
+    (project / path).parent.mkdir(exist_ok=True)
     with (project / path).open("a") as stream:
         stream.write("# changed\n")
     after = run(project)
@@ -88,7 +90,7 @@ def split(project: Path) -> subprocess.CompletedProcess[str]:
 def test_code_that_was_changed_since_it_was_listed_is_refused_under_dvc(project, monkeypatch):
     refused = (
         "split: worldvla/data/splits.py was changed since the run began; expected the code that data/stage_code/split.sha256 "
-        "lists; run the same command again\n"
+        "lists; run: dvc repro stage_code, then the same command\n"
     )
     monkeypatch.setenv("DVC_STAGE", "split@goal")
     with (project / "worldvla/masks.py").open("a") as stream:

@@ -57,9 +57,10 @@ def check_listed(script: str) -> None:
     path = LISTINGS / f"{script}.sha256"
     listed = path.read_text(encoding="utf-8") if path.is_file() else None
     if listed is not None and listed != (now := listing(script)):
-        name = min({*listed.splitlines()} ^ {*now.splitlines()}, key=lambda line: line.split()[-1]).split()[-1]
+        name = min(line.split()[-1] for line in {*listed.splitlines()} ^ {*now.splitlines()})
         raise ValueError(
-            f"{name} was changed since the run began; expected the code that {path} lists; run the same command again"
+            f"{name} was changed since the run began; expected the code that {path} lists; run: dvc repro stage_code, then "
+            "the same command"
         )
 
 
@@ -81,8 +82,12 @@ def _data_beside(folder: Path) -> list[Path]:
     files = [
         path for part in (folder.glob("*"), *(path.rglob("*") for path in inside)) for path in part if path.is_file()
     ]
-    # Not what Python, editors and desktops leave.
-    return [path for path in files if path.suffix not in (".py", ".pyc") and not path.name.startswith(".")]
+    # Not what Python, editors and desktops leave. What Python is about to leave has other suffixes.
+    return [
+        path
+        for path in files
+        if path.suffix not in (".py", ".pyc") and "__pycache__" not in path.parts and not path.name.startswith(".")
+    ]
 
 
 def _digest(path: str) -> str:
