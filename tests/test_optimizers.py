@@ -10,7 +10,7 @@ from test_sharing import BRIEF, cut_off, train_in
 from test_training import IDS, PARAMS
 
 from worldvla.model.initial import empty
-from worldvla.model.muon import Muon
+from worldvla.model.muon import Muon, orthogonal
 from worldvla.model.optimizers import Optimizers
 from worldvla.model.ranks import ALONE
 from worldvla.params.train import TrainParams
@@ -39,12 +39,14 @@ def test_muon_moves_the_matrices_of_the_layers_in_all_directions_alike_and_nothi
     for name in matrices:
         rows, columns = moved[name].shape
         stretch = np.linalg.svd(moved[name] / (0.5 * 0.01 * max(1, rows / columns) ** 0.5), compute_uv=False)
-        # Near one, not at it, after five Newton-Schulz iterations; a direction of next to nothing takes more of them.
-        assert 0.6 < np.quantile(stretch, 0.1) <= stretch.max() < 1.3, name
+        # Near one, not at it, after four iterations.
+        assert 0.4 < np.quantile(stretch, 0.1) <= stretch.max() < 1.6, name
 
 
-@pytest.mark.parametrize("shape", [(12, 20), (20, 12)])
-def test_muon_is_torchs_to_the_rounding_of_its_type(shape):
+@pytest.mark.parametrize("shape", [(12, 20), (20, 12), (8, 40), (40, 8)])
+def test_all_but_the_iteration_is_torchs(shape, monkeypatch):
+    # Named in no documentation, but it is the one place of torch's where the iteration is.
+    monkeypatch.setattr("torch.optim._muon._zeropower_via_newtonschulz", lambda matrix, *_: orthogonal(matrix))
     random = torch.Generator().manual_seed(0)
     begin, *gradients = torch.randn(4, *shape, generator=random)
     ended = []
@@ -52,10 +54,23 @@ def test_muon_is_torchs_to_the_rounding_of_its_type(shape):
         weight = torch.nn.Parameter(begin.clone())
         optimizer = kind([weight], lr=0.1, weight_decay=0.1, momentum=0.95)
         for gradient in gradients:
-            weight.grad = gradient
+            weight.grad = gradient.clone()
             optimizer.step()
-        ended.append(weight.detach() - begin)
-    assert (ended[0] - ended[1]).norm() < 0.02 * ended[1].norm()
+        ended.append(weight.detach())
+    torch.testing.assert_close(*ended)
+
+
+@pytest.mark.parametrize("shape", [(24, 24), (24, 40), (40, 24), (24, 80), (80, 24)])
+def test_the_iteration_keeps_directions_and_brings_their_stretch_near_one(shape):
+    """Of singular values from 1 to a thousandth of the norm; those that are zero stay zero."""
+    random = np.random.default_rng(0)
+    left, right = (np.linalg.qr(random.standard_normal((side, 24)))[0] for side in shape)
+    stretch = np.append(np.geomspace(1, 3e-3, 23), 0)
+    found = orthogonal(torch.from_numpy((left * stretch) @ right.T).float()).double().numpy()
+    along = left.T @ found @ right
+    assert np.abs(found - (left * along.diagonal()) @ right.T).max() < 1e-3
+    assert ((along.diagonal()[:-1] > 0.43) & (along.diagonal()[:-1] < 1.57)).all()
+    assert abs(along[-1, -1]) < 1e-3
 
 
 @pytest.mark.slow
