@@ -184,7 +184,7 @@ def test_without_a_gpu_the_fewest_that_would_do_are_named(ladder):
     assert any("training_tokens: 8192 in machine.yaml (1 x H200)" in fault for fault in faults)
     text, faults = plan.report(ladder["mini"], SMALL, ALONE)
     assert not faults
-    assert text.endswith("It fits 2 cores and no GPU: about 1.0 hours.")
+    assert text.endswith("It fits 2 cores and no GPU: about 0.71 hours.")
 
 
 def test_every_training_is_counted(ladder):
@@ -208,7 +208,7 @@ def test_a_page_is_counted_alone(ladder):
     experiment = only(ladder["mini"], "table6")
     assert {run.name for run in experiment.runs} == {"action", "action_longer", "action_from_world", "world"}
     assert [run.name for run in experiment.runs if run.rollout is None] == ["world"]
-    assert {params.pixels for _, params in experiment.tokenizers} == {96}
+    assert {params.pixels for _, params in experiment.tokenizers} == {64}
     with pytest.raises(ValueError, match=r"^unknown page 'tabel3'; did you mean 'table3'\?$"):
         only(ladder["mini"], "tabel3")
     assert not costs(only(ladder["mini"], "forensics"), None, ALONE)

@@ -1,5 +1,6 @@
 """Importing LIBERO and robosuite without their questions, downloads, log files and advice; and which versions will do."""
 
+import gc
 import hashlib
 import importlib.metadata
 import os
@@ -41,7 +42,9 @@ def import_simulator() -> None:
         private.FILE_LOGGING_LEVEL = None  # pyright: ignore[reportAttributeAccessIssue]
         private.CONSOLE_LOGGING_LEVEL = "WARNING"  # pyright: ignore[reportAttributeAccessIssue]
         sys.modules["robosuite.macros_private"] = private
-    import_libero()
+        import_libero()
+        # robosuite looks for garbage whenever a simulator ends: what is imported is none, and takes it 0.2 s beside torch.
+        gc.freeze()
 
 
 def versions() -> dict[str, str]:
