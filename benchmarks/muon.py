@@ -59,7 +59,9 @@ def main() -> None:
     ours = min(times["ours"])
     for way, iterate in ways.items():
         distance = sum(off(matrix, iterate(matrix)) for matrix in matrices) / len(matrices)
-        print(f"{way:14} {min(times[way]) * 1e3:6.1f} ms per step {min(times[way]) / ours:5.2f} off one {distance:5.2f}")
+        print(
+            f"{way:14} {min(times[way]) * 1e3:6.1f} ms per step {min(times[way]) / ours:5.2f} off one {distance:5.2f}"
+        )
 
 
 if __name__ == "__main__":

@@ -22,11 +22,19 @@ def test_a_row_reads_across_the_runs_and_ends_with_this_report(project):
     counts = [run["successes"]["goal"].get("action_world", "") for run in RUNS]
     assert [cell.split(" = ")[0] for cell in cells(text, "row 2")[1:-1]] == counts
     assert cells(text, "steps")[1:] == [*[str(run["steps"]) for run in RUNS], "100"]
+    assert cells(text, "pixels")[1:] == [*[str(run["pixels"]) for run in RUNS], "64"]
     assert cells(text, "optimizer")[-1] == "Muon"
     assert cells(text, "seed")[-1] == "0"
     assert cells(text, "machine")[-1] == "Abacus, 2 cores"
     assert cells(text, "code")[-1] == "abc123"
-    assert cells(text, "row 1, longer")[-2:] == ["162/300 = 54.0 %", ""]  # of the last earlier run alone
+    assert cells(text, "row 1, longer")[-3:] == ["162/300 = 54.0 %", "254/300 = 84.7 %", ""]  # of two earlier runs
+
+
+def test_a_run_of_table_2_stands_by_the_size_of_its_images_whatever_its_variants_were_called(project):
+    text = (write_reports(project) / "table2.md").read_text().split(HEADING)[1]
+    for key in ("smaller", "larger"):
+        earlier = [run["successes"]["goal"].get(key) for run in RUNS]
+        assert [cell.split(" = ")[0] for cell in cells(text, f"row {key}")[1:-1]] == [one for one in earlier if one]
 
 
 def test_the_sentence_says_how_far_a_row_moves(project, monkeypatch):
@@ -67,7 +75,7 @@ def test_a_page_without_earlier_runs_has_no_such_table(project, monkeypatch):
 
 
 def test_every_earlier_run_is_of_variants_that_there_are():
-    known = {name for page in RATES for name in variants(page)}
+    known = {name for page in RATES for name in variants(page)} | {"larger", "smaller"}
     for run in RUNS:
         for by_variant in run["successes"].values():
             assert by_variant.keys() <= known

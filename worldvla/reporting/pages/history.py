@@ -21,33 +21,36 @@ def other_runs(inputs: Inputs, rows: Sequence[Row]) -> list[str]:
     """Return the rates of a page's rows in the earlier runs and, last, in this one; nothing where none has any of them."""
     suites = []
     for suite in in_order(inputs.params.suites):
-        before = [run for run in RUNS if {row.variant for row in rows} & run["successes"].get(suite, {}).keys()]
-        if before:
-            runs = [*[_of_page(run, suite, rows) for run in before], _this(inputs, rows, suite)]
-            counts = {row.key: [run["successes"][suite].get(row.variant, "") for run in runs] for row in rows}
-            states = {row.key: [_states(run, suite, row.variant) for run in runs] for row in rows}
+        before = [_earlier(run, suite, rows) for run in RUNS]
+        if any(run["successes"] for run in before):
+            runs = [*[run for run in before if run["successes"]], _this(inputs, rows, suite)]
+            counts = {row.key: [run["successes"].get(row.key, "") for run in runs] for row in rows}
+            states = {row.key: [_states(run, row.key) for run in runs] for row in rows}
             suites.append((suite, runs, counts, _moves(runs, counts, states)))
     return [render("history", suites=suites, percent_of=_percent)] if suites else []
 
 
-def _of_page(run: Mapping[str, Any], suite: str, rows: Sequence[Row]) -> dict[str, Any]:
-    """Return an earlier run with the number of trainings of each of a page's rows, and in words."""
-    ran = {row.variant for row in rows} & run["successes"][suite].keys()
-    trainings_of = {name: run.get("trainings_of", {}).get(name, run["trainings"]) for name in ran}
-    return {**run, "trainings_of": trainings_of, "trainings": _listed(trainings_of.values())}
+def _earlier(run: Mapping[str, Any], suite: str, rows: Sequence[Row]) -> dict[str, Any]:
+    """Return an earlier run with its successes and numbers of trainings by row of a page, and the latter in words."""
+    found = run["successes"].get(suite, {})
+    counts = {row.key: found[name] for row in rows for name in (row.key, row.variant) if name in found}
+    trainings = {
+        row.key: run.get("trainings_of", {}).get(row.variant, run["trainings"]) for row in rows if row.key in counts
+    }
+    return {**run, "successes": counts, "trainings_of": trainings, "trainings": _listed(trainings.values())}
 
 
 def _this(inputs: Inputs, rows: Sequence[Row], suite: str) -> dict[str, Any]:
-    """Return this report's runs in the form of ``history.yaml``."""
-    params, found = inputs.params, {row.variant: inputs.rollouts.run(row.variant, suite) for row in rows}
-    ran = {name: run for name, run in found.items() if isinstance(run, Run) and name in params.variants}
+    """Return this report's runs in the same form."""
+    params, found = inputs.params, [(row, inputs.rollouts.run(row.variant, suite)) for row in rows]
+    ran = [(row, run) for row, run in found if isinstance(run, Run) and row.variant in params.variants]
     records, steps = [], set[int]()
-    for name, run in ran.items():
+    for row, run in ran:
         for part in run.parts.values():
             records.append(timing_of(inputs.timing, part.name, "rollout"))
             if (curve := inputs.models / part.name / "curve.parquet").exists():
-                kinds = params.variants[name].times * len(params.variants[name].samples)
-                steps.add(pq.read_metadata(curve).num_rows // kinds)
+                variant = params.variants[row.variant]
+                steps.add(pq.read_metadata(curve).num_rows // (variant.times * len(variant.samples)))
     timed = [record for record in records if record["seconds"] is not None]
     return {
         "reports": "this report",
@@ -55,13 +58,14 @@ def _this(inputs: Inputs, rows: Sequence[Row], suite: str) -> dict[str, Any]:
         "date": _listed(record["date"].split(" ")[0] for record in timed),
         "scale": params.scale,
         "benchmark": params.benchmark,
+        "pixels": _listed(variant.pixels for variant in params.variants.values() if variant.images == "main"),
         "steps": _listed(steps),
         "optimizer": params.optimizer,
         "seed": params.seed,
-        "trainings": _listed(len(run.parts) for run in ran.values()),
-        "trainings_of": {name: len(run.parts) for name, run in ran.items()},
+        "trainings": _listed(len(run.parts) for _, run in ran),
+        "trainings_of": {row.key: len(run.parts) for row, run in ran},
         "machine": _listed(record["hardware"] for record in timed),
-        "successes": {suite: {name: "/".join(map(str, run.counts)) for name, run in ran.items()}},
+        "successes": {row.key: "/".join(map(str, run.counts)) for row, run in ran},
     }
 
 
@@ -73,10 +77,10 @@ def _percent(count: str) -> float:
     return 100 * float(Fraction(count))
 
 
-def _states(run: Mapping[str, Any], suite: str, variant: str) -> float | None:
-    """Return on how many initial states a run has rolled out each training of a variant; None if it has not."""
-    count: str | None = run["successes"][suite].get(variant)
-    return int(count.split("/")[1]) / run["trainings_of"][variant] if count else None
+def _states(run: Mapping[str, Any], key: str) -> float | None:
+    """Return on how many initial states a run has rolled out each training of a row's variant; None if it has not."""
+    count: str | None = run["successes"].get(key)
+    return int(count.split("/")[1]) / run["trainings_of"][key] if count else None
 
 
 def _moves(
