@@ -320,7 +320,7 @@ class TestRefusals:
             ({"trian": {}}, "conf/mini.yaml: unknown section 'trian'; did you mean 'train'?"),
             ({"pixels__main": "big"}, "conf/mini.yaml: pixels.main is the text 'big'; expected a whole number"),
             ({"pixels__main": 100}, "conf/mini.yaml: pixels.main is 100; expected a positive multiple of 16"),
-            ({"pixels__other": 96}, "conf/mini.yaml: pixels.other is 96; expected another size than main"),
+            ({"pixels__other": 64}, "conf/mini.yaml: pixels.other is 64; expected another size than main"),
             (
                 {"rollout_planned__candidates": 0},
                 "conf/mini.yaml: rollout_planned.candidates is 0; expected at least 1",
