@@ -1,6 +1,8 @@
 """Tasks of both benchmarks come from LIBERO's own maps; which MuJoCo may run LIBERO's initial states."""
 
+import sys
 import warnings
+from types import ModuleType
 
 import pytest
 
@@ -50,3 +52,11 @@ def test_a_mujoco_in_which_liberos_states_do_not_rest_is_refused(version):
 
 def test_versions_are_those_installed():
     assert engine.versions() == {"mujoco": "3.3.2", "robosuite": "1.4.0", "hf-libero": "0.1.4"}
+
+
+def test_libero_is_imported_without_its_question_in_a_program_that_has_imported_robosuite(monkeypatch):
+    imported = []
+    monkeypatch.setitem(sys.modules, "robosuite", ModuleType("robosuite"))
+    monkeypatch.setattr(engine, "import_libero", lambda: imported.append("libero"))
+    engine.import_simulator()
+    assert imported == ["libero"]

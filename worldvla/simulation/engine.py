@@ -37,12 +37,14 @@ def import_libero() -> None:
 def import_simulator() -> None:
     """Import robosuite without its log file in /tmp and its advice about a missing file of macros."""
     rendering.choose_backend()
-    if "robosuite" not in sys.modules:
+    first = "robosuite" not in sys.modules
+    if first:
         private = types.ModuleType("robosuite.macros_private")
         private.FILE_LOGGING_LEVEL = None  # pyright: ignore[reportAttributeAccessIssue]
         private.CONSOLE_LOGGING_LEVEL = "WARNING"  # pyright: ignore[reportAttributeAccessIssue]
         sys.modules["robosuite.macros_private"] = private
-        import_libero()
+    import_libero()
+    if first:
         # robosuite looks for garbage whenever a simulator ends: what is imported is none, and takes it 0.2 s beside torch.
         gc.freeze()
 
