@@ -58,6 +58,28 @@ def test_a_reset_gives_the_bits_of_a_new_environment_whatever_was_before_and_in_
         assert elsewhere.get() == expected
 
 
+def home_then(environment: Environment, state: np.ndarray) -> None:
+    """Begin as stock LIBERO does: the controller's first goal is relative to the arm at home."""
+    environment.place(0)
+    environment.robosuite.sim.set_state_from_flattened(state)
+    environment.robosuite.sim.forward()
+
+
+@pytest.mark.parametrize("begin", [Environment.restore, home_then])
+def test_a_step_has_the_bits_of_robosuites_own(environment, begin):
+    with Environment(TASKS[0], pixels=96, seed=0) as stock:
+        for number in (3, 4):  # a reset brings a new controller
+            begin(environment, init_states(TASKS[0])[number])
+            begin(stock, init_states(TASKS[0])[number])
+            for action in np.random.default_rng(1).uniform(-1.2, 1.2, (40, 7)):
+                success = environment.step(action)
+                stock.robosuite.step(action)
+                assert success == stock.robosuite._check_success()
+                np.testing.assert_array_equal(environment.state(), stock.state())
+                np.testing.assert_array_equal(environment.robosuite.sim.data.ctrl, stock.robosuite.sim.data.ctrl)
+                np.testing.assert_array_equal(environment.frame(), stock.frame())
+
+
 def test_environments_of_one_process_do_not_disturb_each_other(environment):
     environment.restore(init_states(TASKS[0])[0])
     before = environment.frame()

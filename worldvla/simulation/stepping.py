@@ -15,6 +15,8 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from worldvla.simulation.arm_control import ArmControl
+
 # Of an unstable simulation; MuJoCo only warns, and starts again from its default state.
 FATAL_WARNINGS = [
     int(kind)
@@ -26,16 +28,13 @@ class ExactStepper:
     """Steps a robosuite environment with one arm, whose simulation is never built anew (``hard_reset=False``)."""
 
     def __init__(self, robosuite: Any) -> None:
-        """Take an environment that was just built, and the place of its simulation's ``forward``."""
+        """Take an environment that was just built."""
         self._robosuite = robosuite
         self._model, self._data = robosuite.sim.model._model, robosuite.sim.data._data
         # Runge-Kutta evaluates the dynamics inside the integration: mj_step2 would not be the rest of its step.
         assert self._model.opt.integrator != mujoco.mjtIntegrator.mjINT_RK4
         self._num_substeps = int(robosuite.control_timestep / robosuite.model_timestep)
-        self._in_controller = False
-        self._forward = robosuite.sim.forward
-        robosuite.sim.forward = self._forward_or_repeat
-        _keep_constants(robosuite.robots[0])
+        self._arm = ArmControl(robosuite)
 
     def step(self, action: np.ndarray) -> bool:
         """Run one control step and return whether the task is solved now.
@@ -45,17 +44,13 @@ class ExactStepper:
         """
         robosuite = self._robosuite
         robosuite.timestep += 1
-        self._in_controller = True
-        try:
-            for substep in range(self._num_substeps):
-                # As mj_step does, before anything is computed from positions out of all bounds.
-                mujoco.mj_checkPos(self._model, self._data)
-                mujoco.mj_checkVel(self._model, self._data)
-                mujoco.mj_forward(self._model, self._data)
-                robosuite._pre_action(action, substep == 0)
-                mujoco.mj_step2(self._model, self._data)
-        finally:
-            self._in_controller = False
+        for substep in range(self._num_substeps):
+            # As mj_step does, before anything is computed from positions out of all bounds.
+            mujoco.mj_checkPos(self._model, self._data)
+            mujoco.mj_checkVel(self._model, self._data)
+            mujoco.mj_forward(self._model, self._data)
+            self._arm.apply(action, is_first=substep == 0)
+            mujoco.mj_step2(self._model, self._data)
         robosuite.cur_time += robosuite.control_timestep
         robosuite._post_process()
         return bool(robosuite._check_success())
@@ -63,17 +58,3 @@ class ExactStepper:
     def is_unstable(self) -> bool:
         """Return whether the simulation broke down since the last reset."""
         return any(self._data.warning[kind].number for kind in FATAL_WARNINGS)
-
-    def _forward_or_repeat(self) -> None:
-        """Stand in for ``sim.forward``: in the controller positions and velocities are those of ``mj_forward`` above."""
-        if self._in_controller:
-            mujoco.mj_fwdConstraint(self._model, self._data)
-        else:
-            self._forward()
-
-
-def _keep_constants(robot: Any) -> None:
-    """Let a robot compute once what it computes in every substep and what never changes."""
-    kind = type(robot)
-    constants = {name: getattr(robot, name) for name in ("action_dim", "action_limits", "torque_limits")}
-    robot.__class__ = type(kind.__name__, (kind,), constants)

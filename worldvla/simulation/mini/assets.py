@@ -10,7 +10,7 @@ from worldvla.simulation.mini.suites import KINDS, SUITES, Kind, MiniSuite, Mini
 
 PROBLEM = "Mini_Tabletop_Manipulation"
 # What decides the initial states besides this package.
-SIMULATION = ("arm.py", "libero.py", "problems.py", "stepping.py", "visuals.py", "../arithmetic.py")
+SIMULATION = ("arm.py", "arm_control.py", "libero.py", "problems.py", "stepping.py", "visuals.py", "../arithmetic.py")
 
 # Stiff contacts and the friction of LIBERO's own generated objects.
 CONTACT = 'solimp="0.998 0.998 0.001" solref="0.001 1"'
