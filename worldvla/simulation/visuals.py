@@ -35,7 +35,10 @@ def camera_quaternion(position: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def simplify(root: ET.Element) -> None:
-    """Show the robot by its collision meshes in plain colours, and drop every asset that nothing uses any more."""
+    """Show the robot by its collision meshes in plain colours, without shadows, reflections and anti-aliasing.
+
+    Every asset that nothing uses any more is dropped.
+    """
     for body in root.iter("body"):
         name = body.get("name") or ""
         if name.startswith(("robot0", "gripper0", "mount0")):
@@ -53,6 +56,13 @@ def simplify(root: ET.Element) -> None:
         material.set("reflectance", "0")
     for light in root.iter("light"):
         light.set("castshadow", "false")
+    # What the renderer's context then need not make room for: most of the time that a simulator takes to start.
+    _child(_child(root, "visual"), "quality").attrib.update({"offsamples": "0", "shadowsize": "0"})
+
+
+def _child(element: ET.Element, tag: str) -> ET.Element:
+    found = element.find(tag)
+    return ET.SubElement(element, tag) if found is None else found
 
 
 def forget_hidden(robot: Any, root: ET.Element) -> None:
@@ -90,9 +100,6 @@ def _shown(solid: ET.Element) -> ET.Element:
 
 
 def tune_renderer(context: Any) -> None:
-    """Switch off shadows, reflections and anti-aliasing in a robosuite render context."""
+    """Switch off shadows and reflections in a robosuite render context."""
     for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
         context.scn.flags[flag] = 0
-    context.model._model.vis.quality.offsamples = 0
-    context.con.free()
-    context._set_mujoco_context_and_buffers()
