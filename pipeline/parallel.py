@@ -142,10 +142,11 @@ class Runner:
     def launch(self) -> None:
         """Start what may start now, first what most work waits for.
 
-        A stage that runs alone comes first where nothing runs: later, the others would have to end for it.
+        A stage that runs alone comes first where nothing runs: later, the others would have to end for it. One that nothing
+        else can run beside has all cores, any other its share: it may have company before it ends.
         """
-        share = max(1, num_cores() // self.jobs)
         urgency, idle = self.times.urgency(), not self.running
+        share = None if idle and len(self.ready) == 1 else max(1, num_cores() // self.jobs)
         for stage in sorted(self.ready, key=lambda stage: (not (idle and is_alone(stage)), -urgency[stage.addressing])):
             alone = is_alone(stage)
             if len(self.running) == self.jobs or any(map(is_alone, self.running)) or (alone and self.running):

@@ -127,8 +127,9 @@ GRAPH = {
     "whole": stage("whole", deps=("top",), meta={"alone": True}),
     "bottom": stage("bottom", deps=("left", "right")),
     "each": {"foreach": [0, 1, 2], "do": stage("each${item}")},
+    "end": stage("end", deps=("bottom", "whole", "each0", "each1", "each2")),
 }
-STAGES = {"top", "left", "right", "whole", "bottom", *EACH}
+STAGES = {"top", "left", "right", "whole", "bottom", *EACH, "end"}
 
 
 @pytest.fixture(scope="module")
@@ -158,10 +159,12 @@ def test_stages_run_side_by_side_but_nothing_beside_one_that_runs_alone(graph):
     assert not [name for name, (first, last) in when.items() if first < stop and last > start]
 
 
-def test_the_cores_are_shared_out_except_to_a_stage_that_runs_alone(graph):
+def test_the_cores_are_shared_out_except_to_a_stage_that_nothing_runs_beside(graph):
     share = max(1, num_cores() // 2)
-    assert graph[0].event("left.env") == f"{share} {share}"
-    assert graph[0].event("whole.env") == "unset unset"
+    for name in ("top", "left", "right"):
+        assert graph[0].event(f"{name}.env") == f"{share} {share}"
+    for name in ("whole", "end"):
+        assert graph[0].event(f"{name}.env") == "unset unset"
 
 
 def test_lines_carry_the_name_of_their_stage_and_the_last_one_counts(graph):
@@ -170,7 +173,7 @@ def test_lines_carry_the_name_of_their_stage_and_the_last_one_counts(graph):
     assert "left | > python stage.py left left.out right" in lines
     assert all(" | " in line for line in lines[:-1])
     assert not [line for line in lines if "lock file" in line or "git add" in line]
-    assert lines[-1].startswith("parallel: of 8 stages 8 ran, 0 were up to date; 0:")
+    assert lines[-1].startswith("parallel: of 9 stages 9 ran, 0 were up to date; 0:")
 
 
 def test_afterwards_dvc_and_we_find_nothing_to_do(graph):
@@ -180,14 +183,14 @@ def test_afterwards_dvc_and_we_find_nothing_to_do(graph):
     code, lines = toy.run()
     assert code == 0
     assert len(lines) == 1
-    assert lines[0].startswith("parallel: of 8 stages 0 ran, 8 were up to date; ")
+    assert lines[0].startswith("parallel: of 9 stages 0 ran, 9 were up to date; ")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["lefd"], "parallel: unknown target 'lefd'; did you mean 'left'?"),
-        (["xyz"], "parallel: unknown target 'xyz'; known stages: top, left, right, whole, bottom, each"),
+        (["xyz"], "parallel: unknown target 'xyz'; known stages: top, left, right, whole, bottom, each, end"),
         (["-j", "0"], "parallel: --jobs is 0; expected 1 or more"),
     ],
 )
