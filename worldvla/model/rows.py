@@ -1,18 +1,27 @@
 """Which rows of a weight this process holds: all of them, unless processes share the model (`sharding`)."""
 
+from typing import TYPE_CHECKING, TypeGuard
+
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
+
+
+def _is_shared(parameter: Tensor) -> "TypeGuard[DTensor]":
+    """Return whether processes share a weight; a model that is only asked is spared half a second of torch's imports."""
+    return hasattr(parameter, "device_mesh")
 
 
 def own(parameter: Tensor) -> Tensor:
     """Return what this process holds of a weight; all of it if it is not shared."""
-    return parameter.to_local() if isinstance(parameter, DTensor) else parameter
+    return parameter.to_local() if _is_shared(parameter) else parameter
 
 
 def own_rows(parameter: Tensor) -> range:
     """Return which rows of a weight this process holds."""
-    if not isinstance(parameter, DTensor):
+    if not _is_shared(parameter):
         return range(len(parameter))
     # As torch.chunk cuts: the last processes may have fewer, or none.
     size = -(-len(parameter) // parameter.device_mesh.size())
