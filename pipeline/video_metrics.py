@@ -8,7 +8,9 @@ Costs a pass of I3D per source, horizon and clip; an interrupted run keeps the f
 import contextlib
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ from worldvla.running.job import Job, Unit, Work
 from worldvla.running.timing import write_timing
 from worldvla.running.unfinished import finish, seconds_of, work_folder
 from worldvla.running.units import finished_units
+from worldvla.simulation.processes import begin_worker, spawn_context
 from worldvla.tokenizers.image import ImageTokenizer
 
 CALIBRATION = 16  # training clips that set the statistics of a random network
@@ -87,7 +90,7 @@ def main(
     with atomic_folder(out) as folder:
         write_table(folder / "clips.parquet", clips, videos.CLIPS)
         compared = {source: members for source, members in rows.items() if has_distance(source)}
-        sets = videos.score_sets(compared, TRUTH, settings.horizons, settings.seed)
+        sets = distances(compared, settings.horizons, settings.seed)
         write_table(folder / "sets.parquet", sets, videos.SETS)
         films = [sources.videos(source, places, images) for source in compared] if places else []
         write_films(folder / "films", films, [sources.clips[place] for place in places])
@@ -131,6 +134,23 @@ def scorer(
         write_table(path, rows, SCORES)
 
     yield score
+
+
+def distances(
+    rows: Mapping[Source, Sequence[dict[str, Any]]], horizons: Sequence[int], seed: int
+) -> list[dict[str, Any]]:
+    """Return ``videos.score_sets`` of a process with one thread: sums over more depend on what runs beside this stage.
+
+    Raises:
+        ValueError: as there, or the process died.
+    """
+    try:
+        with ProcessPoolExecutor(1, spawn_context(), begin_worker) as pool:
+            return pool.submit(videos.score_sets, rows, TRUTH, horizons, seed).result()
+    except BrokenProcessPool:
+        raise ValueError(
+            "the process that computes distances died, perhaps out of memory; run the same command to continue"
+        ) from None
 
 
 def has_distance(source: Source) -> bool:

@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -188,6 +191,32 @@ def test_films_are_the_frames_themselves(project):
     tiled = np.asarray(Image.open(out / "films" / "0" / "truth.png"))
     frames = np.stack(np.split(tiled, NUM_FRAMES, axis=1))
     assert np.array_equal(frames, recorded(4).frames[:NUM_FRAMES])
+
+
+SETS_OF = """
+import sys
+import numpy as np
+from pipeline.video_metrics import distances
+from worldvla.metrics.sources import TRUTH
+from worldvla.metrics.videos import EXTRACTOR_NAMES, Source
+rng = np.random.default_rng(0)
+extractor = dict.fromkeys(EXTRACTOR_NAMES, "some")
+rows = {
+    source: [{"horizon": 10, "features": features, **extractor} for features in rng.normal(size=(56, 400)).tolist()]
+    for source in (TRUTH, Source("world", "true"))
+}
+print(distances(rows, [10], seed=0))
+"""
+
+
+def test_distances_do_not_depend_on_threads_and_kernels_that_a_machine_chooses():
+    choices = ({"OPENBLAS_NUM_THREADS": "1"}, {"OPENBLAS_NUM_THREADS": "2"}, {"OPENBLAS_CORETYPE": "Nehalem"})
+    one, two, other = (
+        subprocess.check_output([sys.executable, "-c", SETS_OF], env=os.environ | choice, text=True)
+        for choice in choices
+    )
+    assert one == two == other
+    assert "'distance': " in one
 
 
 def test_the_same_input_gives_the_same_bytes(project):
