@@ -28,7 +28,7 @@ from worldvla.tokenizers.vqgan_training import config
 
 # Assumed, or measured of one core at `mini` (benchmarks/README.md).
 # A control step with its picture; published looks with EGL: 11.2 per second are reported.
-SIMULATION_S = {"mini": 0.0065, "simple": 0.021, "published": 0.09}
+SIMULATION_S = {"mini": 0.0055, "simple": 0.0195, "published": 0.09}
 CONVERSION_S = 0.0032  # of a core, to decode and store a frame of 96 px of a LeRobot dataset; grows with the pixels
 START_S = 6.0  # of every stage, beside its work: DVC, and its packages
 FRAME_S = 0.01  # to score a predicted frame of 96 px
