@@ -9,8 +9,6 @@ import contextlib
 import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +35,7 @@ from worldvla.running.job import Job, Unit, Work
 from worldvla.running.timing import write_timing
 from worldvla.running.unfinished import finish, seconds_of, work_folder
 from worldvla.running.units import finished_units
-from worldvla.simulation.processes import begin_worker, spawn_context
+from worldvla.simulation.processes import run_elsewhere
 from worldvla.tokenizers.image import ImageTokenizer
 
 CALIBRATION = 16  # training clips that set the statistics of a random network
@@ -139,18 +137,8 @@ def scorer(
 def distances(
     rows: Mapping[Source, Sequence[dict[str, Any]]], horizons: Sequence[int], seed: int
 ) -> list[dict[str, Any]]:
-    """Return ``videos.score_sets`` of a process with one thread: sums over more depend on what runs beside this stage.
-
-    Raises:
-        ValueError: as there, or the process died.
-    """
-    try:
-        with ProcessPoolExecutor(1, spawn_context(), begin_worker) as pool:
-            return pool.submit(videos.score_sets, rows, TRUTH, horizons, seed).result()
-    except BrokenProcessPool:
-        raise ValueError(
-            "the process that computes distances died, perhaps out of memory; run the same command to continue"
-        ) from None
+    """Return ``videos.score_sets`` of a process with one thread: sums over more depend on what runs beside this stage."""
+    return run_elsewhere("computes distances", videos.score_sets, rows, TRUTH, horizons, seed)
 
 
 def has_distance(source: Source) -> bool:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 import worldvla
-from worldvla.simulation import libero
+from worldvla.simulation import libero, processes
 from worldvla.simulation.tasks import Task
 
 # A pool whose worker has nothing to do.
@@ -112,12 +112,12 @@ def test_the_process_that_draws_initial_states_may_die_once(tmp_path, monkeypatc
                 result.set_result(np.save(path, np.zeros((50, 3))))
             return result
 
-    monkeypatch.setattr(libero, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(processes, "ProcessPoolExecutor", Pool)
     monkeypatch.setattr(libero.mini_assets, "folder", lambda: tmp_path)
     (tmp_path / "init_states/goal").mkdir(parents=True)
     task = Task("mini", "goal", 0, "put_it", "put it", Path("put_it.bddl"))
     if deaths == 1:
         assert libero.init_states(task).shape == (50, 3)
     else:
-        with pytest.raises(ValueError, match=r"^task 'put_it': the process that draws its initial states died twice"):
+        with pytest.raises(ValueError, match=r"^the process that draws the initial states of 'put_it' died twice"):
             libero.init_states(task)

@@ -1,6 +1,6 @@
 """What robosuite does with an action between two physics steps: the same bits in half the time (benchmarks/README.md).
 
-Its names are looked up once and not ten times per action, its Jacobians are computed once and not twice, and buffers that
+Its names are looked up once and not in every physics step, its Jacobians are computed once and not twice, and buffers that
 nothing here reads are not filled. The arithmetic is robosuite's own, in its order.
 """
 

@@ -6,8 +6,6 @@ Nothing here imports robosuite, MuJoCo or LIBERO until an environment is built o
 import atexit
 import contextlib
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,7 +18,7 @@ from worldvla.simulation import engine
 from worldvla.simulation.libero_assets import find_assets
 from worldvla.simulation.milestones import Milestones, Watch
 from worldvla.simulation.mini import assets as mini_assets
-from worldvla.simulation.processes import begin_worker, spawn_context
+from worldvla.simulation.processes import run_elsewhere
 from worldvla.simulation.tasks import Task, libero_root
 
 DUMMY_ACTION = np.array([0, 0, 0, 0, 0, 0, -1.0])  # stay, gripper open
@@ -36,24 +34,13 @@ def init_states(task: Task) -> np.ndarray:
     if task.benchmark == "mini":
         path = mini_assets.folder() / "init_states" / task.suite / f"{task.name}.npy"
         if not path.exists():
-            _draw_elsewhere(task, path)
+            run_elsewhere(f"draws the initial states of '{task.name}'", _make_init_states, task, path)
         return np.load(path)
     engine.check_mujoco()
     import torch
 
     folder = libero_root() / "init_files" / suite_entry(task.benchmark, task.suite).libero_name
     return np.asarray(torch.load(folder / f"{task.name}.pruned_init", weights_only=False), dtype=np.float64)
-
-
-def _draw_elsewhere(task: Task, path: Path) -> None:
-    """Draw a mini task's initial states in a process of its own, with the arithmetic that is the same everywhere."""
-    for _ in range(2):  # it may be killed; that it was once says nothing
-        with contextlib.suppress(BrokenProcessPool), ProcessPoolExecutor(1, spawn_context(), begin_worker) as pool:
-            return pool.submit(_make_init_states, task, path).result()
-    raise ValueError(
-        f"task '{task.name}': the process that draws its initial states died twice, perhaps out of memory; run the same "
-        "command to continue"
-    )
 
 
 def _make_init_states(task: Task, path: Path) -> None:
