@@ -184,7 +184,7 @@ def test_without_a_gpu_the_fewest_that_would_do_are_named(ladder):
     assert any("training_tokens: 8192 in machine.yaml (1 x H200)" in fault for fault in faults)
     text, faults = plan.report(ladder["mini"], SMALL, ALONE)
     assert not faults
-    assert text.endswith("It fits 2 cores and no GPU: about 0.69 hours.")
+    assert text.endswith("It fits 2 cores and no GPU: about 0.72 hours.")
 
 
 def test_every_training_is_counted(ladder):
