@@ -70,7 +70,7 @@ def report_params(
             f"episodes: {'all' if name.startswith('all_data') else 'train'}, times: 1, trainings: {trainings}, once: false}}"
         )
     return (
-        "report:\n  scale: mini\n  optimizer: Muon\n  seed: 0\n  benchmark: mini\n  demonstrations: scripted\n"
+        "report:\n  scale: mini\n  optimizer: Muon\n  batch: 16\n  seed: 0\n  benchmark: mini\n  demonstrations: scripted\n"
         f"  suites: {suites}\n  num_tasks: {{goal: [2, 2], spatial: [2, 2], object: [2, 2], long: [2, 2]}}\n  looks: simple\n  horizons: {horizons}\n"
         f"  split: {split}\n  ablation_tasks: {ablation_tasks}\n"
         f"  claims: {{margin_points: 3.0, margin_db: 0.1, trainings: {least}, power: 0.8}}\n"

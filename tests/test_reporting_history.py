@@ -23,11 +23,12 @@ def test_a_row_reads_across_the_runs_and_ends_with_this_report(project):
     assert [cell.split(" = ")[0] for cell in cells(text, "row 2")[1:-1]] == counts
     assert cells(text, "steps")[1:] == [*[str(run["steps"]) for run in RUNS], "100"]
     assert cells(text, "pixels")[1:] == [*[str(run["pixels"]) for run in RUNS], "64"]
+    assert cells(text, "batch")[1:] == [*[str(run["batch"]) for run in RUNS], "16"]
     assert cells(text, "optimizer")[-1] == "Muon"
     assert cells(text, "seed")[-1] == "0"
     assert cells(text, "machine")[-1] == "Abacus, 2 cores"
     assert cells(text, "code")[-1] == "abc123"
-    assert cells(text, "row 1, longer")[-3:] == ["162/300 = 54.0 %", "254/300 = 84.7 %", ""]  # of two earlier runs
+    assert cells(text, "row 1, longer")[-4:-1] == ["162/300 = 54.0 %", "254/300 = 84.7 %", "249/300 = 83.0 %"]
 
 
 def test_a_run_of_table_2_stands_by_the_size_of_its_images_whatever_its_variants_were_called(project):

@@ -64,6 +64,8 @@ class ReportParams:
     scale: str
     # Of the layers' matrices.
     optimizer: Literal["AdamW", "Muon"]
+    # Samples per step of a training.
+    batch: int
     seed: int
     benchmark: Benchmark
     demonstrations: Demonstrations

@@ -40,6 +40,7 @@ def reported(
     return ReportParams(
         scale=experiment.scale,
         optimizer="AdamW" if sizes["train"]["muon_learning_rate"] is None else "Muon",
+        batch=sizes["train"]["batch"],
         seed=experiment.seed,
         benchmark=experiment.benchmark,
         demonstrations=experiment.demonstrations,

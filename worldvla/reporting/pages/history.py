@@ -60,6 +60,7 @@ def _this(inputs: Inputs, rows: Sequence[Row], suite: str) -> dict[str, Any]:
         "benchmark": params.benchmark,
         "pixels": _listed(variant.pixels for variant in params.variants.values() if variant.images == "main"),
         "steps": _listed(steps),
+        "batch": params.batch,
         "optimizer": params.optimizer,
         "seed": params.seed,
         "trainings": _listed(len(run.parts) for _, run in ran),
